@@ -1,0 +1,1 @@
+"""What is written and read back: rasters, keys, the Zarr layout, the ledger, georeferencing, tables."""

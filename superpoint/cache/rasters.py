@@ -1,0 +1,204 @@
+"""Reading rasters: what a file declares, whether to believe it, and windows of it as arrays.
+
+A header is not trusted. Memory is bounded by the window that is read, and by the file's own blocks, which have
+to be decoded whole: a raster whose blocks are too large, or that declares far more than its bytes can hold, is
+refused before anything is read.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+import rasterio.windows
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from superpoint.cache.georeference import Georeference
+from superpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from superpoint.tiles import Window
+
+MAX_BLOCK_BYTES = 2**29  # one block of a raster is decoded whole
+MAX_PIXELS = 2**40
+TRUSTED_BYTES = 2**28  # up to this decoded size a header needs no further check
+MAX_EXPANSION = 10_000  # decoded bytes per byte of file; a compressed constant raster reaches about 1,000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raster:
+    """A raster file that can be read, and the bands that are used of it."""
+
+    path: str
+    """As given; absolute for local files."""
+    bands: tuple[int, ...]
+    """Band numbers, from 1."""
+    dtype: str
+    """Data type as stored."""
+    georeference: Georeference
+    files: tuple[tuple[str, int, int], ...]
+    """Name, size in bytes and time of change in nanoseconds of each local file it consists of."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(rows, cols)`."""
+        return self.georeference.shape
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return Path(self.path).stem
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this source from any other, as JSON: the source's part of a cache key."""
+        return {"path": self.path, "bands": list(self.bands), "files": [list(file) for file in self.files]}
+
+    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window.
+
+        Parameters
+        ----------
+        window : Window
+            Inside the raster.
+
+        Returns
+        -------
+        image : float32 array of shape (bands, rows, cols)
+            As stored; 0 where not valid.
+        valid : bool array of shape (rows, cols)
+            False on nodata (a pixel that is nodata in every band, masked, or transparent) and where any band
+            is not finite.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be decoded there.
+        """
+        area = rasterio.windows.Window(window.col, window.row, window.n_cols, window.n_rows)
+        try:
+            with open_dataset(self.path) as dataset:
+                image = dataset.read(list(self.bands), window=area, out_dtype=np.float32)
+                valid = dataset.dataset_mask(window=area) > 0
+        except (RasterioError, MemoryError) as error:
+            raise InputError(
+                f"cannot read {self.path} at row {window.row}, col {window.col}: {_reason(error)}; "
+                f"the file is damaged or cut short, get it again"
+            ) from error
+        valid &= np.isfinite(image).all(axis=0)
+        image[:, ~valid] = 0
+        return image, valid
+
+
+@contextmanager
+def open_dataset(path: str) -> Iterator[Any]:
+    """Open a raster with rasterio, quietly: that it is not georeferenced is ours to say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as dataset:
+            yield dataset
+
+
+def open_raster(path: str | Path, *, bands: tuple[int, ...] = ()) -> Raster:
+    """Look at a raster and decide whether it can be worked on.
+
+    Parameters
+    ----------
+    path : str or Path
+        Anything rasterio opens.
+    bands : tuple of int, optional
+        Band numbers from 1; all but an alpha band by default.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or not a raster, has no such band, has ground control points only, or declares
+        a size that cannot be true or cannot be read in bounded memory.
+    """
+    text = (
+        str(Path(path).absolute())
+        if "://" not in str(path) and not str(path).startswith("/vsi")
+        else str(path)
+    )
+    if text == str(path) or Path(text).exists():
+        try:
+            with open_dataset(text) as dataset:
+                return _describe(text, dataset, bands)
+        except RasterioError as error:
+            raise InputError(
+                f"cannot open {text} as a raster: {_reason(error)}; give a raster that gdalinfo reads"
+            ) from error
+    raise InputError(f"raster {text} does not exist; check the path")
+
+
+def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noqa: ANN401  # rasterio publishes no types
+    if dataset.gcps[0] and dataset.transform.is_identity:
+        warped = Path(path).with_suffix(".warped.tif").name
+        raise InputError(
+            f"{path} has ground control points only; run: gdalwarp '{path}' '{warped}'  and use {warped}"
+        )
+    chosen = bands or tuple(
+        number
+        for number, role in zip(dataset.indexes, dataset.colorinterp, strict=True)
+        if role != ColorInterp.alpha
+    )
+    missing = [band for band in chosen if band not in dataset.indexes]
+    if missing or not chosen:
+        raise InputError(
+            f"{path} has bands 1 to {dataset.count}, there is no band {missing[0] if missing else 1}"
+        )
+    files = tuple(_file_facts(name) for name in dataset.files if Path(name).is_file())
+    _distrust(path, dataset, sum(size for _, size, _ in files))
+    return Raster(
+        path=path,
+        bands=chosen,
+        dtype=max((dataset.dtypes[band - 1] for band in chosen), key=lambda name: np.dtype(name).itemsize),
+        georeference=Georeference(
+            shape=dataset.shape,
+            transform=tuple(dataset.transform)[:6],
+            crs=dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else None,
+        ),
+        files=files,
+    )
+
+
+def _distrust(path: str, dataset: Any, n_file_bytes: int) -> None:  # noqa: ANN401  # rasterio publishes no types
+    rows, cols = dataset.shape
+    item_bytes = max(np.dtype(name).itemsize for name in dataset.dtypes)
+    per_block = dataset.count if dataset.interleaving and dataset.interleaving.value == "PIXEL" else 1
+    block_bytes = max(h * w for h, w in dataset.block_shapes) * item_bytes * per_block
+    declared = rows * cols * item_bytes * dataset.count
+    if rows * cols > MAX_PIXELS:
+        raise InputError(
+            f"{path} declares {cols} x {rows} pixels, more than can be real; check the file's header"
+        )
+    if block_bytes > MAX_BLOCK_BYTES:
+        raise InputError(
+            f"{path} stores blocks of {block_bytes / 2**20:.0f} MiB that must be decoded whole (limit 512 MiB); "
+            f"rewrite it with: gdal_translate -of COG '{path}' tiled.tif"
+        )
+    if n_file_bytes and declared > max(TRUSTED_BYTES, n_file_bytes * MAX_EXPANSION):
+        raise InputError(
+            f"{path} declares {cols} x {rows} pixels ({declared / 2**30:.1f} GiB) in a file of {n_file_bytes} bytes; "
+            f"the header is wrong or the raster is empty, check it with: gdalinfo '{path}'"
+        )
+
+
+def _file_facts(name: str) -> tuple[str, int, int]:
+    status = Path(name).stat()
+    return Path(name).name, status.st_size, status.st_mtime_ns
+
+
+def _reason(error: BaseException) -> str:
+    """Return GDAL's own words: rasterio keeps them in the cause."""
+    words = str(error.__cause__ or error).strip().rstrip(".")
+    return words.splitlines()[0] if words else type(error).__name__

@@ -1,0 +1,85 @@
+"""What a superpixel algorithm is: the plug-in point.
+
+Another package adds one by naming a class with these promises in the entry-point group
+`superpoint.superpixels`; `superpoint.testing` checks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The place of an array in its raster.
+
+    Ids that stand on a lattice over the whole raster need the raster's size as well as the offset.
+    """
+
+    row: int = 0
+    """First row of the array, pixels from the top edge of the raster."""
+    col: int = 0
+    """First column of the array, pixels from the left edge of the raster."""
+    raster_shape: tuple[int, int]
+    """`(rows, cols)` of the whole raster."""
+
+    def __post_init__(self) -> None:
+        rows, cols = self.raster_shape
+        if not (0 <= self.row < rows and 0 <= self.col < cols):
+            raise ValueError(f"origin ({self.row}, {self.col}) is outside a raster of {rows} x {cols}")
+
+
+@runtime_checkable
+class SuperpixelAlgorithm(Protocol):
+    """A frozen dataclass of an algorithm's parameters that can be called on an image.
+
+    The parameters are JSON values: they are part of the cache key and rebuild the object. The first one is
+    `region_size`, the grid step in pixels.
+    """
+
+    name: ClassVar[str]
+    """The name it is found by."""
+    version: ClassVar[str]
+    """Changes whenever the labels may change for the same input; part of the cache key."""
+
+    def halo(self, *, exact: bool = False) -> int:
+        """Return the pixels to read around a tile.
+
+        With `exact` the labels of the tile's core are the very ones of the untiled raster; a `ValueError`
+        says so where an algorithm cannot promise that.
+        """
+        ...
+
+    def __call__(
+        self,
+        image: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        *,
+        origin: Origin,
+        rng: np.random.Generator,
+    ) -> NDArray[np.uint32]:
+        """Superpixelize an image.
+
+        Parameters
+        ----------
+        image : float32 array of shape (bands, rows, cols)
+            Scaled with whole-raster statistics, most values in [0, 1].
+        valid : bool array of shape (rows, cols)
+            False on nodata.
+        origin : Origin
+            The array's place in the raster.
+        rng : numpy.random.Generator
+            The only source of randomness.
+
+        Returns
+        -------
+        uint32 array of shape (rows, cols)
+            0 exactly where not valid; every id one 4-connected region; the same for the same input on every
+            machine and thread count.
+        """
+        ...
