@@ -45,9 +45,7 @@ class Scaling:
         if len(self.low) != len(self.high) or not self.low:
             raise ValueError(f"low and high need one value a band, got {len(self.low)} and {len(self.high)}")
 
-    def apply(
-        self, image: NDArray[np.float32], valid: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float32]:
+    def apply(self, image: NDArray[np.float32], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Scale an image.
 
         Parameters
@@ -111,10 +109,7 @@ def _fine_bins(pieces: Pieces, bins: NDArray[np.int64], ranks: NDArray[np.int64]
             for index, coarse_bin in enumerate(bins[band]):
                 inside = keys[(keys >> 16) == coarse_bin]
                 fine[band, index] += np.bincount(inside & (_BINS - 1), minlength=_BINS)
-    found = [
-        [_bin_of(c, r) for c, r in zip(cs, rs, strict=True)]
-        for cs, rs in zip(fine, ranks.tolist(), strict=True)
-    ]
+    found = [[_bin_of(c, r) for c, r in zip(cs, rs, strict=True)] for cs, rs in zip(fine, ranks.tolist(), strict=True)]
     return np.array(found, np.uint32)
 
 

@@ -7,7 +7,6 @@ import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rasterio
@@ -19,6 +18,7 @@ from superpoint.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class CogProfile:
 
     georeference: Georeference
     dtype: str
-    nodata: float
+    nodata: float | None
     band_names: tuple[str, ...]
     colormap: Mapping[int, tuple[int, int, int]] | None = None
     """Colour of each value, for a single uint8 band."""
@@ -56,9 +56,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"cannot make the folder {path.parent}: {error.strerror}; give another output"
-        ) from error
+        raise InputError(f"cannot make the folder {path.parent}: {error.strerror}; give another output") from error
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write in the folder {path.parent}; give another output")
 
@@ -104,9 +102,7 @@ def write_cog(
     return path
 
 
-def _write_blocks(
-    path: Path, profile: CogProfile, blocks: Iterable[tuple[Window, NDArray[np.generic]]]
-) -> None:
+def _write_blocks(path: Path, profile: CogProfile, blocks: Iterable[tuple[Window, NDArray[np.generic]]]) -> None:
     grid = profile.georeference
     options: dict[str, Any] = {
         "driver": "GTiff", "height": grid.shape[0], "width": grid.shape[1], "count": len(profile.band_names),

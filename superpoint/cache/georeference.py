@@ -55,7 +55,7 @@ class Georeference:
         """Whether rows and columns are not parallel to the axes."""
         return self.transform[1] != 0 or self.transform[3] != 0
 
-    def coordinates(self) -> dict[str, NDArray[np.float64]]:
+    def coordinates(self) -> dict[str, NDArray[np.floating]]:
         """Return `x` of each column and `y` of each row, at pixel centres; nothing if rotated."""
         if self.is_rotated:
             return {}

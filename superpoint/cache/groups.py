@@ -97,11 +97,7 @@ class TiledGroup:
         group = zarr.open_group(self.path, mode="r+")
         for name, values in arrays.items():
             target = group[name]
-            if (
-                not isinstance(target, zarr.Array)
-                or values.shape != tile.core.shape
-                or values.dtype != target.dtype
-            ):
+            if not isinstance(target, zarr.Array) or values.shape != tile.core.shape or values.dtype != target.dtype:
                 raise ValueError(f"{name} of tile {tile.name} is {values.dtype} {values.shape}, not {target}")
             target[tile.core.slices] = values
         return checksum(*(arrays[name] for name in sorted(arrays)))
@@ -221,7 +217,7 @@ def load_group(path: str | Path) -> TiledGroup:
         If the folder is not one of superpoint's groups.
     """
     try:
-        attributes = zarr.open_group(str(path), mode="r").attrs.asdict()
+        attributes: dict[str, Any] = dict(zarr.open_group(str(path), mode="r").attrs)
         provenance = attributes[_MARK]
     except (OSError, KeyError, ValueError) as error:
         raise InputError(

@@ -124,11 +124,7 @@ def open_raster(path: str | Path, *, bands: tuple[int, ...] = ()) -> Raster:
         If the file is missing or not a raster, has no such band, has ground control points only, or declares
         a size that cannot be true or cannot be read in bounded memory.
     """
-    text = (
-        str(Path(path).absolute())
-        if "://" not in str(path) and not str(path).startswith("/vsi")
-        else str(path)
-    )
+    text = str(Path(path).absolute()) if "://" not in str(path) and not str(path).startswith("/vsi") else str(path)
     if text == str(path) or Path(text).exists():
         try:
             with open_dataset(text) as dataset:
@@ -143,19 +139,13 @@ def open_raster(path: str | Path, *, bands: tuple[int, ...] = ()) -> Raster:
 def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noqa: ANN401  # rasterio publishes no types
     if dataset.gcps[0] and dataset.transform.is_identity:
         warped = Path(path).with_suffix(".warped.tif").name
-        raise InputError(
-            f"{path} has ground control points only; run: gdalwarp '{path}' '{warped}'  and use {warped}"
-        )
+        raise InputError(f"{path} has ground control points only; run: gdalwarp '{path}' '{warped}'  and use {warped}")
     chosen = bands or tuple(
-        number
-        for number, role in zip(dataset.indexes, dataset.colorinterp, strict=True)
-        if role != ColorInterp.alpha
+        number for number, role in zip(dataset.indexes, dataset.colorinterp, strict=True) if role != ColorInterp.alpha
     )
     missing = [band for band in chosen if band not in dataset.indexes]
     if missing or not chosen:
-        raise InputError(
-            f"{path} has bands 1 to {dataset.count}, there is no band {missing[0] if missing else 1}"
-        )
+        raise InputError(f"{path} has bands 1 to {dataset.count}, there is no band {missing[0] if missing else 1}")
     files = tuple(_file_facts(name) for name in dataset.files if Path(name).is_file())
     _distrust(path, dataset, sum(size for _, size, _ in files))
     return Raster(
@@ -178,9 +168,7 @@ def _distrust(path: str, dataset: Any, n_file_bytes: int) -> None:  # noqa: ANN4
     block_bytes = max(h * w for h, w in dataset.block_shapes) * item_bytes * per_block
     declared = rows * cols * item_bytes * dataset.count
     if rows * cols > MAX_PIXELS:
-        raise InputError(
-            f"{path} declares {cols} x {rows} pixels, more than can be real; check the file's header"
-        )
+        raise InputError(f"{path} declares {cols} x {rows} pixels, more than can be real; check the file's header")
     if block_bytes > MAX_BLOCK_BYTES:
         raise InputError(
             f"{path} stores blocks of {block_bytes / 2**20:.0f} MiB that must be decoded whole (limit 512 MiB); "

@@ -66,9 +66,7 @@ def open_client(*, workers: int, scheduler: str | None) -> Iterator[Client | Non
         try:
             client = Client(scheduler, timeout=10)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"no Dask scheduler answers at {scheduler!r}; start one with: dask scheduler"
-            ) from error
+            raise InputError(f"no Dask scheduler answers at {scheduler!r}; start one with: dask scheduler") from error
         with client:
             yield client
         return
@@ -79,9 +77,7 @@ def open_client(*, workers: int, scheduler: str | None) -> Iterator[Client | Non
         yield client
 
 
-def track_tiles(
-    description: str, jobs: Sequence[TileJob], *, client: Client | None, retries: int
-) -> list[TileRecord]:
+def track_tiles(description: str, jobs: Sequence[TileJob], *, client: Client | None, retries: int) -> list[TileRecord]:
     """Run jobs with a progress bar in megapixels, and return the records in the order of their coming."""
     megapixels = {job.tile.name: job.tile.core.n_rows * job.tile.core.n_cols / 1e6 for job in jobs}
     records = []
@@ -135,9 +131,7 @@ def _on_cluster(jobs: Iterable[TileJob], client: Client, retries: int) -> Iterat
         in_flight[future] = job
         return future
 
-    first = [
-        future for future in (submit() for _ in range(WINDOW_PER_THREAD * n_threads)) if future is not None
-    ]
+    first = [future for future in (submit() for _ in range(WINDOW_PER_THREAD * n_threads)) if future is not None]
     completed = as_completed(first)
     for future in completed:
         job = in_flight.pop(future)
@@ -180,6 +174,4 @@ def _lost(job: TileJob, error: BaseException) -> TileRecord:
 
 def _failed(job: TileJob, error: BaseException, attempt: int, seconds: float) -> TileRecord:
     sentence = str(error) or type(error).__name__
-    return TileRecord(
-        tile=job.tile.name, state="failed", attempts=attempt, seconds=round(seconds, 3), error=sentence
-    )
+    return TileRecord(tile=job.tile.name, state="failed", attempts=attempt, seconds=round(seconds, 3), error=sentence)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpoint.errors import InputError
@@ -11,6 +10,7 @@ from superpoint.tiles import TileGrid, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from superpoint.cache.groups import TiledGroup
 

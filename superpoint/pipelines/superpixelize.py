@@ -113,7 +113,7 @@ def superpixelize(settings: SuperpixelizeSettings) -> list[LabelMap]:
     if not outputs:
         return label_maps
     return [
-        replace(label_map, output=str(_export(label_map, output, overwrite=settings.overwrite)))
+        replace(label_map, output=str(export_labels(label_map, output, overwrite=settings.overwrite)))
         for label_map, output in zip(label_maps, outputs, strict=True)
     ]
 
@@ -130,13 +130,9 @@ def superpixelize_raster(raster: Raster, settings: SuperpixelSettings, client: C
     done = group.ledger.done(grid)
     todo = [tile for tile in grid if tile.name not in done]
     if done:
-        log.info(
-            "%s: %d of %d tiles are in the cache, computing %d", raster.name, len(done), len(grid), len(todo)
-        )
+        log.info("%s: %d of %d tiles are in the cache, computing %d", raster.name, len(done), len(grid), len(todo))
     jobs = [
-        SuperpixelJob(
-            raster=raster, group=group, tile=tile, algorithm=algorithm, scaling=scaling, seed=settings.seed
-        )
+        SuperpixelJob(raster=raster, group=group, tile=tile, algorithm=algorithm, scaling=scaling, seed=settings.seed)
         for tile in todo
     ]
     records = track_tiles(f"superpixels of {raster.name}", jobs, client=client, retries=settings.retries)
@@ -163,13 +159,9 @@ def refuse_failed(label_maps: Sequence[LabelMap]) -> None:
             )
 
 
-def _open(
-    raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm
-) -> tuple[TiledGroup, Scaling]:
+def _open(raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm) -> tuple[TiledGroup, Scaling]:
     megapixels = raster.shape[0] * raster.shape[1] / 1e6
-    with progress(
-        f"statistics of {raster.name}", total=megapixels * n_reads(raster.dtype), unit="Mpx"
-    ) as advance:
+    with progress(f"statistics of {raster.name}", total=megapixels * n_reads(raster.dtype), unit="Mpx") as advance:
         scaling = scaling_of([raster], settings.cache, on_pixels=lambda n_pixels: advance(n_pixels / 1e6))
     if scaling is None:
         log.warning("%s holds nothing but nodata: its label map is all 0", raster.path)
@@ -215,10 +207,12 @@ def _count_ids(core: NDArray[np.uint32]) -> dict[str, Any]:
 
 def _count_superpixels(records: Iterable[TileRecord]) -> int:
     facts = [record.facts for record in records if record.state == "done"]
-    return sum(fact["n_inside"] for fact in facts) + len({i for fact in facts for i in fact["edge_ids"]})
+    n_inside: int = sum(fact["n_inside"] for fact in facts)
+    return n_inside + len({edge_id for fact in facts for edge_id in fact["edge_ids"]})
 
 
-def _export(label_map: LabelMap, output: Path, *, overwrite: bool) -> Path:
+def export_labels(label_map: LabelMap, output: Path, *, overwrite: bool) -> Path:
+    """Write a label map as a Cloud-Optimized GeoTIFF, uint32 with nodata 0."""
     group = load_group(label_map.path)
     profile = CogProfile(
         georeference=group.georeference,

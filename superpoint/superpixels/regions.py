@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from superpoint.superpixels.algorithm import Origin
 
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+    Bands = NDArray[np.int16]
+
 SETTLE_CELLS = 5  # how far the rule looks, in cells
 _NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
@@ -98,8 +102,8 @@ def _number_islands(
 
 
 @njit(cache=True, nogil=True)
-def label_pieces(ids):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
-    """Number the 4-connected pieces of equal id in raster order of their first pixels.
+def label_pieces(ids: Ints) -> tuple[Ints, Longs]:
+    """Count off the 4-connected pieces of equal id in raster order of their first pixels.
 
     Parameters
     ----------
@@ -139,7 +143,7 @@ def label_pieces(ids):  # type: ignore[no-untyped-def]  # pragma: no cover  # co
 
 
 @njit(cache=True, nogil=True)
-def _root(parents, piece):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _root(parents: Ints, piece: int) -> int:
     while parents[piece] != piece:
         parents[piece] = parents[parents[piece]]
         piece = parents[piece]
@@ -147,7 +151,7 @@ def _root(parents, piece):  # type: ignore[no-untyped-def]  # pragma: no cover  
 
 
 @njit(cache=True, nogil=True)
-def _join(parents, one, other):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _join(parents: Ints, one: int, other: int) -> int:
     one, other = _root(parents, one), _root(parents, other)
     low, high = min(one, other), max(one, other)
     parents[high] = low
@@ -155,7 +159,7 @@ def _join(parents, one, other):  # type: ignore[no-untyped-def]  # pragma: no co
 
 
 @njit(cache=True, nogil=True)
-def _renumber(pieces, parents, n_provisional):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _renumber(pieces: Ints, parents: Ints, n_provisional: int) -> tuple[Ints, Longs]:
     # A root is its piece's smallest provisional number, given at its first pixel: the order is raster order.
     numbers = np.empty(n_provisional, np.int32)
     n_pieces = 0
@@ -175,7 +179,7 @@ def _renumber(pieces, parents, n_provisional):  # type: ignore[no-untyped-def]  
 
 
 @njit(cache=True, nogil=True)
-def _keep_largest(cells, pieces, sizes, n_cells):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _keep_largest(cells: Ints, pieces: Ints, sizes: Longs, n_cells: int) -> Ints:
     """Return the cells with all but the largest piece of each set to -1."""
     n_rows, n_cols = cells.shape
     largest = np.full(n_cells, -1, np.int32)
@@ -196,21 +200,11 @@ def _keep_largest(cells, pieces, sizes, n_cells):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _grow(kept, cells, quantised, colours, reach):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _grow(kept: Ints, cells: Ints, quantised: Bands, colours: Longs, reach: int) -> None:
     """Let kept regions take up the pixels beside them, ring by ring, in place."""
-    n_rows, n_cols = kept.shape
-    n_left = 0
-    for row in range(n_rows):
-        for col in range(n_cols):
-            n_left += kept[row, col] < 0 and cells[row, col] >= 0
-    rows, cols = np.empty(n_left, np.int32), np.empty(n_left, np.int32)
+    rows, cols = _left_over(kept, cells)
+    n_left = len(rows)
     taken_by = np.empty(n_left, np.int32)
-    index = 0
-    for row in range(n_rows):
-        for col in range(n_cols):
-            if kept[row, col] < 0 and cells[row, col] >= 0:
-                rows[index], cols[index] = row, col
-                index += 1
     for _ in range(reach):
         # All pixels of a ring are decided before any is taken: the order of pixels has no say.
         for index in range(n_left):
@@ -228,7 +222,25 @@ def _grow(kept, cells, quantised, colours, reach):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def _nearest_neighbour(kept, quantised, colours, row, col):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _left_over(kept: Ints, cells: Ints) -> tuple[Ints, Ints]:
+    """List the pixels with data that belong to no kept region, in raster order."""
+    n_rows, n_cols = kept.shape
+    n_left = 0
+    for row in range(n_rows):
+        for col in range(n_cols):
+            n_left += kept[row, col] < 0 and cells[row, col] >= 0
+    rows, cols = np.empty(n_left, np.int32), np.empty(n_left, np.int32)
+    index = 0
+    for row in range(n_rows):
+        for col in range(n_cols):
+            if kept[row, col] < 0 and cells[row, col] >= 0:
+                rows[index], cols[index] = row, col
+                index += 1
+    return rows, cols
+
+
+@njit(cache=True, nogil=True)
+def _nearest_neighbour(kept: Ints, quantised: Bands, colours: Longs, row: int, col: int) -> int:
     best_cell, best_distance = -1, 2**62
     for row_step, col_step in _NEIGHBOURS:
         beside_row, beside_col = row + row_step, col + col_step

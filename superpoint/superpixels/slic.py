@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
     from superpoint.superpixels.algorithm import Origin
 
+    Ints = NDArray[np.int32]
+    Longs = NDArray[np.int64]
+    Bands = NDArray[np.int16]
+    Floats = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+
 SUBPIXEL = 16  # centres are kept in sixteenths of a pixel
 UNREACHED = 2**31 - 1  # the distance of a pixel that no centre has searched
 FARTHEST = 2**29  # bound of each spatial term, so that a sum of three terms fits int32
@@ -118,9 +124,7 @@ class Slic:
             If the shapes do not agree, or an id would not fit uint32.
         """
         if image.ndim != 3 or valid.shape != image.shape[1:]:  # noqa: PLR2004  # (band, row, col)
-            raise ValueError(
-                f"image {image.shape} and valid {valid.shape} must be (bands, rows, cols), (rows, cols)"
-            )
+            raise ValueError(f"image {image.shape} and valid {valid.shape} must be (bands, rows, cols), (rows, cols)")
         lattice = Lattice.over(origin.raster_shape, region_size=self.region_size)
         if len(lattice) > MAX_ID:
             raise ValueError(f"{len(lattice)} superpixels do not fit uint32; use a larger region_size")
@@ -164,7 +168,7 @@ def _seed_numbers(first: tuple[int, int], n_cells: tuple[int, int], n_lattice_co
 
 
 @njit(cache=True, nogil=True)
-def _quantise(image, valid, levels):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _quantise(image: Floats, valid: Mask, levels: int) -> Bands:
     n_bands, n_rows, n_cols = image.shape
     quantised = np.zeros((n_bands, n_rows, n_cols), np.int16)
     for band in range(n_bands):
@@ -177,7 +181,17 @@ def _quantise(image, valid, levels):  # type: ignore[no-untyped-def]  # pragma: 
 
 
 @njit(cache=True, nogil=True)
-def _cluster(quantised, valid, row_edges, col_edges, cell_rows, cell_cols, weight, radius, iterations):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _cluster(
+    quantised: Bands,
+    valid: Mask,
+    row_edges: Longs,
+    col_edges: Longs,
+    cell_rows: Ints,
+    cell_cols: Ints,
+    weight: int,
+    radius: int,
+    iterations: int,
+) -> tuple[Ints, Longs]:
     """Return the local cell number of each pixel (-1 on nodata) and the centres of the last assignment.
 
     Centres are int64 (cells, 2 + bands): row and column in sixteenths of a pixel, then the quantised bands.
@@ -197,14 +211,12 @@ def _cluster(quantised, valid, row_edges, col_edges, cell_rows, cell_cols, weigh
         _move_centres(quantised, cells, centres, alive)
         distances[:] = UNREACHED
         _assign(quantised, row_edges, col_edges, centres, alive, weight, radius, cells, distances, valid)
-        _assign_unreached(
-            quantised, cell_rows, cell_cols, n_cell_cols, centres, alive, weight, cells, distances, valid
-        )
+        _assign_unreached(quantised, cell_rows, cell_cols, n_cell_cols, centres, alive, weight, cells, distances, valid)
     return cells, centres
 
 
 @njit(cache=True, nogil=True)
-def _move_centres(quantised, cells, centres, alive):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _move_centres(quantised: Bands, cells: Ints, centres: Longs, alive: Mask) -> None:
     """Set each centre to the mean of its pixels; one without pixels stays where it was."""
     n_bands, n_rows, n_cols = quantised.shape
     sums = np.zeros(centres.shape, np.int64)
@@ -227,7 +239,18 @@ def _move_centres(quantised, cells, centres, alive):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def _assign(quantised, row_edges, col_edges, centres, alive, weight, radius, cells, distances, valid):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _assign(
+    quantised: Bands,
+    row_edges: Longs,
+    col_edges: Longs,
+    centres: Longs,
+    alive: Mask,
+    weight: int,
+    radius: int,
+    cells: Ints,
+    distances: Ints,
+    valid: Mask,
+) -> None:
     """Give each pixel to the nearest centre that searches it; a tie goes to the earlier seed."""
     n_bands, n_rows, n_cols = quantised.shape
     n_cell_rows, n_cell_cols = len(row_edges) - 1, len(col_edges) - 1
@@ -264,14 +287,23 @@ def _assign(quantised, row_edges, col_edges, centres, alive, weight, radius, cel
 
 
 @njit(cache=True, nogil=True)
-def _place_term(offset, weight):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+def _place_term(offset: int, weight: int) -> np.int32:
     return np.int32(min((offset * offset * weight) >> 16, FARTHEST))
 
 
 @njit(cache=True, nogil=True)
 def _assign_unreached(
-    quantised, cell_rows, cell_cols, n_cell_cols, centres, alive, weight, cells, distances, valid
-):  # type: ignore[no-untyped-def]  # pragma: no cover  # compiled
+    quantised: Bands,
+    cell_rows: Ints,
+    cell_cols: Ints,
+    n_cell_cols: int,
+    centres: Longs,
+    alive: Mask,
+    weight: int,
+    cells: Ints,
+    distances: Ints,
+    valid: Mask,
+) -> None:
     """Give a pixel that no centre searched to the nearest centre of the nine cells around it."""
     n_bands, n_rows, n_cols = quantised.shape
     n_cell_rows = len(centres) // n_cell_cols

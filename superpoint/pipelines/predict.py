@@ -1,0 +1,147 @@
+"""A network and rasters to maps: overlapping patches, blended, block by block."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from superpoint.cache.cogs import CogProfile, check_output, write_cog
+from superpoint.cache.masks import CLASSES_TAG
+from superpoint.cache.rasters import Raster, open_raster
+from superpoint.classes import IGNORE
+from superpoint.errors import InputError
+from superpoint.models import require_train_extra
+from superpoint.pipelines.outputs import outputs_of
+from superpoint.pipelines.progress import progress
+from superpoint.scaling import Scaling
+from superpoint.tiles import TileGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from superpoint.pipelines.settings import PredictSettings
+    from superpoint.tiles import Window
+    from superpoint.training.module import SegmentationModule
+
+BLOCK = 1024  # side of the blocks predicted at a time, pixels; memory is bounded by it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """A map of one raster."""
+
+    raster: str
+    output: str
+    class_pixels: dict[str, int]
+    """Pixels of each class, by name."""
+    seconds: float
+
+
+def predict(settings: PredictSettings) -> list[Map]:
+    """Map rasters with a trained network.
+
+    Parameters
+    ----------
+    settings : PredictSettings
+        See the fields.
+
+    Returns
+    -------
+    list of Map
+        One for each raster, in order.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, or an output is there already.
+    MissingExtraError
+        If PyTorch is not installed.
+    """
+    require_train_extra()
+    from superpoint.training.checkpoint import load_module
+
+    outputs = outputs_of(settings.output, settings.rasters, suffix="map")
+    for output in outputs:
+        check_output(output, overwrite=settings.overwrite)
+    module = load_module(settings.checkpoint)
+    if settings.overlap >= module.recipe.patch_size:
+        raise InputError(f"overlap {settings.overlap} must be less than the patch of {module.recipe.patch_size} pixels")
+    rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
+    for raster in rasters:
+        if len(raster.bands) != module.recipe.bands:
+            raise InputError(
+                f"{raster.path} has {len(raster.bands)} bands and the network {module.recipe.bands}; use --bands"
+            )
+    return [_map(raster, output, module, settings) for raster, output in zip(rasters, outputs, strict=True)]
+
+
+def _map(raster: Raster, output: Path, module: SegmentationModule, settings: PredictSettings) -> Map:
+    started = time.perf_counter()
+    classes = module.recipe.classes
+    profile = CogProfile(
+        georeference=raster.georeference,
+        dtype="uint8",
+        nodata=IGNORE,
+        band_names=("class",),
+        colormap=classes.colormap,
+        tags={
+            CLASSES_TAG: classes.to_dict(),
+            "SUPERPOINT_PROVENANCE": {
+                "source": raster.identity(),
+                "recipe": module.recipe.to_dict(),
+                "settings": settings.model_dump(mode="json"),
+            },
+        },
+    )
+    class_pixels = np.zeros(IGNORE + 1, np.int64)
+
+    def counted() -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        with progress(f"map of {raster.name}", total=raster.shape[0] * raster.shape[1] / 1e6, unit="Mpx") as advance:
+            for window, values in _blocks(raster, module, settings):
+                class_pixels[:] += np.bincount(values.ravel(), minlength=IGNORE + 1)
+                yield window, values
+                advance(values.size / 1e6)
+
+    write_cog(output, profile, counted(), overwrite=settings.overwrite)
+    return Map(
+        raster=raster.path,
+        output=str(output),
+        class_pixels=dict(zip(classes.names, class_pixels[: len(classes)].tolist(), strict=True)),
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _blocks(
+    raster: Raster, module: SegmentationModule, settings: PredictSettings
+) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    from superpoint.inference import predict_window
+
+    recipe = module.recipe
+    scaling = Scaling(low=recipe.scaling_low, high=recipe.scaling_high)
+    for tile in TileGrid(shape=raster.shape, size=BLOCK):
+        outputs = predict_window(
+            module,
+            lambda window: scaling.apply(*raster.read(window)),
+            tile.core,
+            shape=raster.shape,
+            patch_size=recipe.patch_size,
+            overlap=settings.overlap,
+            batch_size=settings.batch_size,
+            device=_device(settings.device),
+        )
+        _, valid = raster.read(tile.core)
+        yield tile.core, np.where(valid, outputs.argmax(axis=0), IGNORE).astype(np.uint8)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda, but PyTorch finds no GPU; use --device auto")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

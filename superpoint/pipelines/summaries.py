@@ -1,0 +1,166 @@
+"""What a person reads when a step is done: small tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from superpoint.pipelines.demo import Demo
+    from superpoint.pipelines.evaluate import Evaluation
+    from superpoint.pipelines.label import PseudoMask
+    from superpoint.pipelines.predict import Map
+    from superpoint.pipelines.run import Run
+    from superpoint.pipelines.superpixelize import LabelMap
+    from superpoint.pipelines.train import Training
+
+
+def of_label_maps(label_maps: Sequence[LabelMap]) -> RenderableType:
+    """Summarize label maps."""
+    return Group(*(_of_label_map(label_map) for label_map in label_maps))
+
+
+def _of_label_map(label_map: LabelMap) -> RenderableType:
+    rows, cols = label_map.shape
+    kept = label_map.n_tiles - label_map.n_computed
+    return _facts(
+        "label map",
+        {
+            "raster": f"{label_map.raster} ({cols} x {rows})",
+            "superpixels": f"{label_map.n_superpixels:,}",
+            "tiles": f"{label_map.n_computed} computed, {kept} already in the cache",
+            "seconds": f"{label_map.seconds:.1f}",
+            "zarr": label_map.path,
+            "COG": label_map.output,
+        },
+    )
+
+
+def of_pseudo_masks(masks: Sequence[PseudoMask]) -> RenderableType:
+    """Summarize pseudo-masks."""
+    return Group(*(_of_pseudo_mask(mask) for mask in masks))
+
+
+def _of_pseudo_mask(mask: PseudoMask) -> RenderableType:
+    account = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in mask.points.items() if count)
+    shares = ", ".join(f"{name} {count:,}" for name, count in mask.class_pixels.items())
+    return _facts(
+        "pseudo-mask",
+        {
+            "raster": mask.raster,
+            "points": f"{sum(mask.points.values()):,}: {account}",
+            "superpixels": f"{mask.label_map.n_superpixels:,}",
+            "coverage": f"{mask.coverage:.1%} of the pixels with data are labelled",
+            "class pixels": shares,
+            "seconds": f"{mask.seconds:.1f}",
+            "zarr": mask.path,
+            "COG": mask.output,
+        },
+    )
+
+
+def of_training(training: Training) -> RenderableType:
+    """Summarize a training."""
+    last = training.history[-1] if training.history else {}
+    return _facts(
+        "training",
+        {
+            "patches": f"{training.n_patches:,} with labels",
+            "class frequencies": ", ".join(f"{n} {share:.3f}" for n, share in training.class_frequencies.items()),
+            "epochs": str(int(last.get("epoch", 0))),
+            "last": ", ".join(f"{name} {last[name]:.4f}" for name in ("train_loss", "val_miou") if name in last),
+            "seconds": f"{training.seconds:.1f}",
+            "checkpoint": training.checkpoint,
+        },
+    )
+
+
+def of_maps(maps: Sequence[Map]) -> RenderableType:
+    """Summarize maps."""
+    return Group(
+        *(
+            _facts(
+                "map",
+                {
+                    "raster": made.raster,
+                    "class pixels": ", ".join(f"{name} {count:,}" for name, count in made.class_pixels.items()),
+                    "seconds": f"{made.seconds:.1f}",
+                    "COG": made.output,
+                },
+            )
+            for made in maps
+        )
+    )
+
+
+def of_evaluation(evaluation: Evaluation) -> RenderableType:
+    """Summarize an evaluation: a row a class."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"mIoU {_score(evaluation.miou)}", title_justify="left")
+    for heading in ("class", "IoU", "precision", "recall", "F1", "true pixels"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name, scores in evaluation.classes.items():
+        numbers = [_score(scores[key]) for key in ("iou", "precision", "recall", "f1")]
+        table.add_row(name, *numbers, f"{scores['n_pixels']:,}")
+    footer = (
+        f"pixel accuracy {_score(evaluation.pixel_accuracy)} over {evaluation.n_pixels:,} pixels that the truth labels"
+    )
+    return Group(table, footer)
+
+
+def of_run(result: Run) -> RenderableType:
+    """Summarize a run: what each of its steps says."""
+    parts: list[RenderableType] = []
+    if result.superpixelize:
+        parts.append(of_label_maps(result.superpixelize))
+    if result.label:
+        parts.append(of_pseudo_masks(result.label))
+    if result.train:
+        parts.append(of_training(result.train))
+    if result.predict:
+        parts.append(of_maps(result.predict))
+    if result.evaluate:
+        parts.append(of_evaluation(result.evaluate))
+    return Group(*parts, f"everything is in {result.out} ({result.seconds:.1f} s); settings and results in run.json")
+
+
+def of_demo(result: Demo) -> RenderableType:
+    """Summarize the demo: what few points gave, beside what all the truth gives."""
+    head = _facts(
+        "demo",
+        {
+            "points": f"{result.n_points} in {result.n_superpixels:,} superpixels",
+            "coverage": f"{result.coverage:.1%} of the pixels are labelled",
+            "pseudo-mask accuracy": f"{result.accuracy:.1%} of those are right",
+        },
+    )
+    table = Table(box=box.SIMPLE_HEAD, title="IoU on a scene that was not trained on", title_justify="left")
+    table.add_column("class")
+    table.add_column(f"{result.n_points} points", justify="right")
+    table.add_column("full masks", justify="right")
+    for name, scores in result.iou.items():
+        table.add_row(name, _score(scores["weak"]), _score(scores["full"]))
+    table.add_section()
+    table.add_row("mIoU", _score(result.miou_weak), _score(result.miou_full), style="bold")
+    last = f"{result.seconds:.0f} s; look at {result.files['overview']}, and open the maps in {result.out} with QGIS"
+    return Group(head, table, last)
+
+
+def _facts(title: str, facts: Mapping[str, str | None]) -> Table:
+    table = Table(
+        box=None, show_header=False, title=title, title_justify="left", title_style="bold", padding=(0, 2, 0, 0)
+    )
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(name, fact)
+    return table
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

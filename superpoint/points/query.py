@@ -1,0 +1,132 @@
+"""Query points on a raster: from places and names to pixels and class values.
+
+A point belongs to the pixel it lies in: the inverse of the raster's transform, and floor. Pixels are half-open,
+so a point on the right or bottom edge of a raster lies outside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from superpoint.classes import IGNORE, ClassTable
+from superpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from affine import Affine
+    from numpy.typing import NDArray
+
+UNREADABLE = -1
+"""The value of a point whose class is missing or is listed as ignored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPoints:
+    """Points on one raster's grid, in the order of their file."""
+
+    rows: NDArray[np.int64]
+    """Pixel row, from 0; may lie outside the raster."""
+    cols: NDArray[np.int64]
+    """Pixel column, from 0; may lie outside the raster."""
+    values: NDArray[np.int16]
+    """Class value; `UNREADABLE` where there is none."""
+
+    def __post_init__(self) -> None:
+        if not len(self.rows) == len(self.cols) == len(self.values):
+            raise ValueError(f"{len(self.rows)} rows, {len(self.cols)} cols and {len(self.values)} values")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def inside(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Tell which points lie on a raster of `shape`."""
+        return (self.rows >= 0) & (self.rows < shape[0]) & (self.cols >= 0) & (self.cols < shape[1])
+
+
+def pixels_of(
+    xs: NDArray[np.float64], ys: NDArray[np.float64], transform: Affine
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pixel `(rows, cols)` that each place lies in.
+
+    Parameters
+    ----------
+    xs, ys : float64 array of shape (points,)
+        World coordinates in the raster's CRS; one that is not finite lies outside any raster.
+    transform : Affine
+        From (col, row) to (x, y); may be rotated.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> rows, cols = pixels_of(np.array([100.0, 109.9]), np.array([200.0, 190.1]), Affine(10, 0, 100, 0, -10, 200))
+    >>> rows.tolist(), cols.tolist()
+    ([0, 0], [0, 0])
+    """
+    inverse = ~transform
+    cols = inverse.a * xs + inverse.b * ys + inverse.c
+    rows = inverse.d * xs + inverse.e * ys + inverse.f
+    return _floor(rows), _floor(cols)
+
+
+def _floor(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    finite = np.isfinite(values) & (np.abs(values) < 2**53)
+    return np.where(finite, np.floor(np.where(finite, values, 0)), -1).astype(np.int64)
+
+
+def values_of(labels: Sequence[object], classes: ClassTable) -> NDArray[np.int16]:
+    """Return the class value of each label; `UNREADABLE` where it is missing or ignored.
+
+    Parameters
+    ----------
+    labels : sequence of str, int, float or None
+        A class's name or value.
+    classes : ClassTable
+        The table.
+
+    Raises
+    ------
+    InputError
+        If a label is neither in the table nor listed as ignored; the message names up to five.
+    """
+    found: dict[object, int | None] = {label: _value_of(label, classes) for label in dict.fromkeys(labels)}
+    unknown = [str(label) for label, value in found.items() if value is None]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} class names of the points are not in the class table: {', '.join(unknown[:5])}; "
+            f"known: {', '.join(classes.names)}; add them as classes or to ignore"
+        )
+    return np.array([found[label] for label in labels], np.int16)
+
+
+def _value_of(label: object, classes: ClassTable) -> int | None:
+    if _is_missing(label):
+        return UNREADABLE
+    value = classes.value_of(label)
+    return UNREADABLE if value == IGNORE else value
+
+
+def _is_missing(label: object) -> bool:
+    # NaN is the one value that differs from itself; dirty tables have it, None and blanks alike.
+    return label is None or label != label or str(label).strip() in {"", "<NA>", "NaT"}  # noqa: PLR0124
+
+
+def table_of(labels: Sequence[object]) -> ClassTable:
+    """Make a class table of the labels found: numbers in their order, names sorted.
+
+    Raises
+    ------
+    InputError
+        If no label can be read.
+    """
+    present = {label for label in labels if not _is_missing(label)}
+    if not present:
+        raise InputError("no point has a readable class; check the class column")
+    if all(isinstance(label, int | float | np.number) for label in present):
+        names = [f"{number:g}" for number in sorted(float(str(label)) for label in present)]
+    else:
+        names = sorted({str(label).strip() for label in present})
+    return ClassTable.from_names(names)
