@@ -1,3 +1,84 @@
-"""Learning to map the earth from a handful of labelled points."""
+"""Learning to map the earth from a handful of labelled points.
+
+The steps are functions of their settings, in the order of the data::
+
+    import superpoint as sp
+
+    masks = sp.label(sp.LabelSettings(rasters=["ortho.tif"], points="points.gpkg"))
+    model = sp.train(sp.TrainSettings(raster=["ortho.tif"], labels=[masks[0].path], out="model"))
+    maps = sp.predict(sp.PredictSettings(checkpoint=model.checkpoint, rasters=["ortho.tif"], output="map.tif"))
+
+The names of the settings are those of the command line's flags. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from superpoint.pipelines.evaluate import Evaluation, evaluate
+    from superpoint.pipelines.label import PseudoMask, label
+    from superpoint.pipelines.predict import Map, predict
+    from superpoint.pipelines.run import Run, run
+    from superpoint.pipelines.settings import (
+        EvaluateSettings,
+        LabelSettings,
+        PredictSettings,
+        RunSettings,
+        SuperpixelizeSettings,
+        TrainSettings,
+    )
+    from superpoint.pipelines.superpixelize import LabelMap, superpixelize
+    from superpoint.pipelines.train import Training, train
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "settings": (
+        "EvaluateSettings",
+        "LabelSettings",
+        "PredictSettings",
+        "RunSettings",
+        "SuperpixelizeSettings",
+        "TrainSettings",
+    ),
+    "superpixelize": ("LabelMap", "superpixelize"),
+    "label": ("PseudoMask", "label"),
+    "train": ("Training", "train"),
+    "predict": ("Map", "predict"),
+    "evaluate": ("Evaluation", "evaluate"),
+    "run": ("Run", "run"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "EvaluateSettings",
+    "Evaluation",
+    "LabelMap",
+    "LabelSettings",
+    "Map",
+    "PredictSettings",
+    "PseudoMask",
+    "Run",
+    "RunSettings",
+    "SuperpixelizeSettings",
+    "TrainSettings",
+    "Training",
+    "evaluate",
+    "label",
+    "predict",
+    "run",
+    "superpixelize",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever is asked for
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'superpoint' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"superpoint.pipelines.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

@@ -36,6 +36,11 @@ PALETTE = (
 )  # fmt: skip
 
 
+def text_of(label: object) -> str:
+    """Return a class's name or value as text: 3.0 is 3, and blanks around a name do not count."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
+
+
 @dataclass(frozen=True, kw_only=True)
 class LandClass:
     """One class of a map."""
@@ -107,16 +112,20 @@ class ClassTable:
             unknown = sorted(set(row) - {"name", "value", "color"})
             if unknown or "name" not in row:
                 raise InputError(f"a [[class]] has name, value and color, got {row}")
+            if not isinstance(row.get("value", 0), int):
+                raise InputError(f"class {row['name']!r} has value {row['value']!r}; give a whole number")
+        if not isinstance(table.get("ignore", []), list):
+            raise InputError(f"ignore is a list of names, values or colors, got {table['ignore']!r}")
         return cls(
             classes=tuple(
                 LandClass(
                     name=str(row["name"]),
-                    value=int(row.get("value", index)),
+                    value=row.get("value", index),
                     color=str(row.get("color", PALETTE[index % len(PALETTE)])).upper(),
                 )
                 for index, row in enumerate(rows)
             ),
-            ignore=tuple(str(item) for item in table.get("ignore", ())),
+            ignore=tuple(str(item) for item in table.get("ignore", [])),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,13 +145,13 @@ class ClassTable:
 
     def value_of(self, label: object) -> int | None:
         """Return the class value of a name or a number, `IGNORE` if it is listed as ignored, else None."""
-        text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
+        text = text_of(label)
         if text in self.ignore:
             return IGNORE
-        for land_class in self.classes:
-            if text in (land_class.name, str(land_class.value)):
-                return land_class.value
-        return None
+        # Names first: a table made of the numbers -1, 0, 1 names its values 0, 1, 2.
+        by_value = {str(land_class.value): land_class.value for land_class in self.classes}
+        by_name = {land_class.name: land_class.value for land_class in self.classes}
+        return (by_value | by_name).get(text)
 
     def from_colors(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turn a colour mask into class values.

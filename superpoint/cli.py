@@ -19,7 +19,6 @@ import typer
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined, to_jsonable_python
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from typer.core import TyperCommand
 
@@ -79,7 +78,7 @@ def add_command(step: str, form: type[BaseModel], summary: Callable[[Any], Any],
         if as_json:
             sys.stdout.write(json.dumps(to_jsonable_python(_plain(result), inf_nan_mode="null"), indent=2) + "\n")
         else:
-            Console().print(summary(result), highlight=False)
+            Console().print(summary(result), highlight=False, soft_wrap=True)
 
     parameters = [_parameter(name, field) for name, field in form.model_fields.items()]
     switch = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
@@ -144,10 +143,17 @@ def _plain(result: Any) -> Any:  # noqa: ANN401  # any step's result
     return dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
 
 
+class _ConsoleHandler(logging.Handler):
+    """Prints log lines above the progress bars, unwrapped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        style = "yellow" if record.levelno >= logging.WARNING else None
+        console.print(escape(self.format(record)), style=style, soft_wrap=True, highlight=False)
+
+
 def main() -> None:
     """Run the command line; this is the `superpoint` command."""
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    logging.getLogger("superpoint").addHandler(handler)
+    logging.getLogger("superpoint").addHandler(_ConsoleHandler())
     logging.getLogger("superpoint").setLevel(logging.INFO)
     try:
         app()

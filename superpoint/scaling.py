@@ -96,8 +96,10 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
     bins = np.array([[_bin_of(counts, rank) for rank in ranks] for counts in coarse])  # (band, percentile)
     before = np.array([[counts[:b].sum() for b in row] for counts, row in zip(coarse, bins, strict=True)])
     keys = bins.astype(np.uint32) << 16
-    if np.dtype(dtype).itemsize > 1:  # the upper 16 bits of a float32 hold any 8-bit integer
+    if np.dtype(dtype).itemsize > 1:
         keys |= _fine_bins(pieces, bins, np.array(ranks) - before)
+    else:  # the upper 16 bits of a float32 hold any 8-bit integer; below them are zeros, complemented if negative
+        keys |= np.where(keys & _SIGN, np.uint32(0), np.uint32(_BINS - 1))
     values = _from_sortable(keys)
     return Scaling(low=tuple(values[:, 0].tolist()), high=tuple(values[:, 1].tolist()))
 

@@ -103,6 +103,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
         if "classes" not in group.provenance:
             raise InputError(f"{path} is not a pseudo-mask; give a folder of the cache's pseudo-masks")
         own = ClassTable.from_dict(group.provenance["classes"])
+        _check_agreement(path, own, classes)
         return Mask(path=str(path), kind="group", georeference=group.georeference, classes=own)
     raster = open_raster(path)
     with open_dataset(raster.path) as dataset:
@@ -111,6 +112,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
         n_bands = dataset.count
     own_table = ClassTable.from_dict(json.loads(tag)) if tag else None
     table = classes or own_table
+    _check_agreement(path, own_table, classes)
     if table is None:
         raise InputError(f"{path} carries no class table; give one with --classes")
     kind: Literal["values", "colors", "palette"] = "values"
@@ -119,3 +121,12 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
     elif is_palette and own_table is None:
         kind = "palette"
     return Mask(path=raster.path, kind=kind, georeference=raster.georeference, classes=table)
+
+
+def _check_agreement(path: Path, own: ClassTable | None, given: ClassTable | None) -> None:
+    """Refuse to read a file's values by another table than it was written with."""
+    if own and given and own.names != given.names:
+        raise InputError(
+            f"{path} was made with the classes {', '.join(own.names)}, in this order, and the table given has "
+            f"{', '.join(given.names)}; leave --classes out, or make the file anew with that table"
+        )

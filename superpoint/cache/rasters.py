@@ -124,34 +124,37 @@ def open_raster(path: str | Path, *, bands: tuple[int, ...] = ()) -> Raster:
         If the file is missing or not a raster, has no such band, has ground control points only, or declares
         a size that cannot be true or cannot be read in bounded memory.
     """
-    text = str(Path(path).absolute()) if "://" not in str(path) and not str(path).startswith("/vsi") else str(path)
-    if text == str(path) or Path(text).exists():
-        try:
-            with open_dataset(text) as dataset:
-                return _describe(text, dataset, bands)
-        except RasterioError as error:
-            raise InputError(
-                f"cannot open {text} as a raster: {_reason(error)}; give a raster that gdalinfo reads"
-            ) from error
-    raise InputError(f"raster {text} does not exist; check the path")
+    text = str(path) if _is_remote(path) else str(Path(path).absolute())
+    if not _is_remote(path) and not Path(text).exists():
+        raise InputError(f"raster {text} does not exist; check the path")
+    try:
+        with open_dataset(text) as dataset:
+            return _describe(text, dataset, bands)
+    except RasterioError as error:
+        raise InputError(
+            f"cannot open {text} as a raster: {_reason(error)}; give a raster that gdalinfo reads"
+        ) from error
+
+
+def _is_remote(path: str | Path) -> bool:
+    return "://" in str(path) or str(path).startswith("/vsi")
 
 
 def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noqa: ANN401  # rasterio publishes no types
     if dataset.gcps[0] and dataset.transform.is_identity:
         warped = Path(path).with_suffix(".warped.tif").name
-        raise InputError(f"{path} has ground control points only; run: gdalwarp '{path}' '{warped}'  and use {warped}")
-    chosen = bands or tuple(
-        number for number, role in zip(dataset.indexes, dataset.colorinterp, strict=True) if role != ColorInterp.alpha
-    )
-    missing = [band for band in chosen if band not in dataset.indexes]
+        raise InputError(f"{path} has ground control points only; run: gdalwarp '{path}' {warped} and use {warped}")
+    files = tuple(_file_facts(name) for name in dataset.files if Path(name).is_file())
+    dtypes = dataset.dtypes
+    _distrust(path, dataset, dtypes, sum(size for _, size, _ in files))
+    chosen = bands or _bands_but_alpha(dataset)
+    missing = [band for band in chosen if not 1 <= band <= dataset.count]
     if missing or not chosen:
         raise InputError(f"{path} has bands 1 to {dataset.count}, there is no band {missing[0] if missing else 1}")
-    files = tuple(_file_facts(name) for name in dataset.files if Path(name).is_file())
-    _distrust(path, dataset, sum(size for _, size, _ in files))
     return Raster(
         path=path,
         bands=chosen,
-        dtype=max((dataset.dtypes[band - 1] for band in chosen), key=lambda name: np.dtype(name).itemsize),
+        dtype=max((dtypes[band - 1] for band in chosen), key=lambda name: np.dtype(name).itemsize),
         georeference=Georeference(
             shape=dataset.shape,
             transform=tuple(dataset.transform)[:6],
@@ -161,12 +164,18 @@ def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noq
     )
 
 
-def _distrust(path: str, dataset: Any, n_file_bytes: int) -> None:  # noqa: ANN401  # rasterio publishes no types
+def _bands_but_alpha(dataset: Any) -> tuple[int, ...]:  # noqa: ANN401  # rasterio publishes no types
+    roles = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    return tuple(number for number, role in roles if role != ColorInterp.alpha)
+
+
+def _distrust(path: str, dataset: Any, dtypes: tuple[str, ...], n_file_bytes: int) -> None:  # noqa: ANN401  # rasterio publishes no types
     rows, cols = dataset.shape
-    item_bytes = max(np.dtype(name).itemsize for name in dataset.dtypes)
-    per_block = dataset.count if dataset.interleaving and dataset.interleaving.value == "PIXEL" else 1
-    block_bytes = max(h * w for h, w in dataset.block_shapes) * item_bytes * per_block
-    declared = rows * cols * item_bytes * dataset.count
+    item_bytes = max(np.dtype(name).itemsize for name in set(dtypes))
+    per_block = len(dtypes) if dataset.interleaving and dataset.interleaving.value == "PIXEL" else 1
+    block_rows, block_cols = dataset.block_shapes[0]
+    block_bytes = block_rows * block_cols * item_bytes * per_block
+    declared = rows * cols * item_bytes * len(dtypes)
     if rows * cols > MAX_PIXELS:
         raise InputError(f"{path} declares {cols} x {rows} pixels, more than can be real; check the file's header")
     if block_bytes > MAX_BLOCK_BYTES:
@@ -176,8 +185,8 @@ def _distrust(path: str, dataset: Any, n_file_bytes: int) -> None:  # noqa: ANN4
         )
     if n_file_bytes and declared > max(TRUSTED_BYTES, n_file_bytes * MAX_EXPANSION):
         raise InputError(
-            f"{path} declares {cols} x {rows} pixels ({declared / 2**30:.1f} GiB) in a file of {n_file_bytes} bytes; "
-            f"the header is wrong or the raster is empty, check it with: gdalinfo '{path}'"
+            f"{path} declares {cols} x {rows} x {len(dtypes)} values ({declared / 2**30:.1f} GiB) in a file of "
+            f"{n_file_bytes} bytes; the header is wrong or the raster is empty, check it with: gdalinfo '{path}'"
         )
 
 

@@ -113,6 +113,9 @@ def label(settings: LabelSettings) -> list[PseudoMask]:
     rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
     table = read_points(settings.points, class_column=settings.class_column, crs=settings.points_crs)
     placed = [_place(table, raster, classes, settings) for raster in rasters]
+    if classes is None:
+        found = placed[0][1]
+        log.info("no class table given, made one: %s", ", ".join(f"{c.value} = {c.name}" for c in found.classes))
     _refuse_if_none_inside(placed, rasters, settings.points)
     with open_client(workers=settings.workers, scheduler=settings.scheduler) as client:
         masks = [

@@ -50,5 +50,5 @@ def block_windows(group: TiledGroup) -> Iterator[Window]:
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write JSON, in one step."""
     scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(json.dumps(document, indent=2, sort_keys=True, default=str) + "\n")
+    scratch.write_text(json.dumps(document, indent=2, default=str) + "\n")
     scratch.replace(path)

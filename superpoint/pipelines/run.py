@@ -128,6 +128,9 @@ def _read(path: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(pipeline) - set(FORMS) - shared)
     if unknown:
         raise InputError(f"{path}: unknown setting {unknown[0]!r}; steps are {', '.join(FORMS)}")
+    for step in set(pipeline) & set(FORMS):
+        if not isinstance(pipeline[step], dict):
+            raise InputError(f"{path}: [{step}] must be a table")
     if not set(pipeline) & set(FORMS):
         raise InputError(f"{path} asks for no step; add a table, one of [{'], ['.join(FORMS)}]")
     return pipeline

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,16 +151,12 @@ def of_demo(result: Demo) -> RenderableType:
     return Group(head, table, last)
 
 
-def _facts(title: str, facts: Mapping[str, str | None]) -> Table:
-    table = Table(
-        box=None, show_header=False, title=title, title_justify="left", title_style="bold", padding=(0, 2, 0, 0)
-    )
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, fact in facts.items():
-        if fact:
-            table.add_row(name, fact)
-    return table
+def _facts(title: str, facts: Mapping[str, str | None]) -> RenderableType:
+    """Put each fact on a line of its own, unwrapped, so that paths can be copied."""
+    present = {name: fact for name, fact in facts.items() if fact}
+    width = max(map(len, present), default=0)
+    lines = [Text.assemble((name.ljust(width), "dim"), "  ", fact) for name, fact in present.items()]
+    return Group(Text(title, style="bold"), *lines)
 
 
 def _score(value: float | None) -> str:

@@ -114,7 +114,14 @@ def train(settings: TrainSettings) -> Training:
         held_out = count_labels(validation, n_classes=len(classes), patch_size=settings.patch)
         judged = LabelledPatches(validation, held_out.patches, patch_size=settings.patch, cores_only=True)
     n_steps = settings.epochs * -(-len(patches) // settings.batch_size)
+    seen = 0
     with progress(f"training {settings.model}", total=n_steps, unit="steps") as advance:
+
+        def on_step(done: int, _total: int, _loss: float) -> None:
+            nonlocal seen  # a resumed training starts above 0
+            advance(done - seen)
+            seen = done
+
         result = fit(
             module,
             patches,
@@ -124,7 +131,7 @@ def train(settings: TrainSettings) -> Training:
             resume=resume,
             accelerator={"cuda": "gpu"}.get(settings.device, settings.device),
             num_workers=settings.loaders,
-            on_step=lambda _done, _total, _loss: advance(1),
+            on_step=on_step,
             on_epoch=_tell,
         )
     return Training(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from superpoint.classes import IGNORE, ClassTable
+from superpoint.classes import IGNORE, ClassTable, text_of
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,9 +66,11 @@ def pixels_of(
     >>> rows.tolist(), cols.tolist()
     ([0, 0], [0, 0])
     """
-    inverse = ~transform
-    cols = inverse.a * xs + inverse.b * ys + inverse.c
-    rows = inverse.d * xs + inverse.e * ys + inverse.f
+    a, b, c, d, e, f = transform[:6]
+    with np.errstate(invalid="ignore", over="ignore"):
+        # The inverse, from the raster's corner: ~transform would put places on a pixel's very edge in the one before.
+        dx, dy, determinant = xs - c, ys - f, a * e - b * d
+        cols, rows = (e * dx - b * dy) / determinant, (a * dy - d * dx) / determinant
     return _floor(rows), _floor(cols)
 
 
@@ -125,8 +127,8 @@ def table_of(labels: Sequence[object]) -> ClassTable:
     present = {label for label in labels if not _is_missing(label)}
     if not present:
         raise InputError("no point has a readable class; check the class column")
-    if all(isinstance(label, int | float | np.number) for label in present):
-        names = [f"{number:g}" for number in sorted(float(str(label)) for label in present)]
+    if all(isinstance(label, int | float | np.number) and not isinstance(label, bool) for label in present):
+        names = [text_of(number) for number in sorted(float(str(label)) for label in present)]
     else:
-        names = sorted({str(label).strip() for label in present})
+        names = sorted({text_of(label) for label in present})
     return ClassTable.from_names(names)

@@ -50,7 +50,7 @@ def _share_out(available: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
     while left:
         hungry = np.flatnonzero(quotas < available)
         each, rest = divmod(left, len(hungry))
-        extra = np.minimum(each + (np.arange(len(hungry)) < rest), (available - quotas)[hungry])
+        extra = np.minimum(each or np.arange(len(hungry)) < rest, (available - quotas)[hungry])
         quotas[hungry] += extra
         left -= int(extra.sum())
     return quotas

@@ -1,0 +1,223 @@
+"""Training, mapping and judging, on files as a user has them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from smallworld import CLASSES, two_fields, write_raster
+
+from superpoint.errors import InputError
+from superpoint.pipelines.evaluate import evaluate
+from superpoint.pipelines.label import label
+from superpoint.pipelines.predict import predict
+from superpoint.pipelines.settings import EvaluateSettings, LabelSettings, PredictSettings, TrainSettings
+from superpoint.pipelines.train import Training, train
+
+if TYPE_CHECKING:
+    from smallworld import Files
+
+    from superpoint.pipelines.label import PseudoMask
+
+CLASS_TABLE = "".join(
+    f'[[class]]\nname = "{c.name}"\nvalue = {c.value}\ncolor = "{c.color}"\n' for c in CLASSES.classes
+)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    path = tmp_path / "classes.toml"
+    path.write_text(CLASS_TABLE)
+    return path
+
+
+def label_files(files: Files) -> PseudoMask:
+    settings = LabelSettings(
+        rasters=[files.raster], points=files.points, classes=files.classes, region_size=12,
+        cache=files.folder / "cache", output=files.folder / "pseudo.tif", overwrite=True,
+    )  # fmt: skip
+    return label(settings)[0]
+
+
+def train_files(files: Files, labels: Path, out: str = "model", **settings: object) -> Training:
+    values = {"encoder": "tu-lcnet_035", "patch": 64, "epochs": 1, "batch_size": 4, "device": "cpu"} | settings
+    return train(
+        TrainSettings(
+            raster=[files.raster], labels=[labels], out=files.folder / out, cache=files.folder / "cache", **values
+        )
+    )
+
+
+def weights_of(training: Training) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(training.last, weights_only=True)["state_dict"]
+    return weights
+
+
+def test_a_few_points_become_a_map_that_beats_guessing(files: Files) -> None:
+    label_files(files)
+    training = train_files(files, files.folder / "pseudo.tif", epochs=6, normalize="labelled")
+    (made,) = predict(
+        PredictSettings(
+            checkpoint=training.checkpoint, rasters=[files.raster], output=files.folder / "map.tif", overlap=16
+        )
+    )
+    scores = evaluate(EvaluateSettings(maps=[made.output], truth=[files.truth], classes=files.classes))
+    always_dark = np.mean(files.mask == 0)
+    assert scores.pixel_accuracy is not None
+    assert scores.pixel_accuracy > max(always_dark, 1 - always_dark) + 0.1
+    with rasterio.open(made.output) as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert (dataset.crs.to_epsg(), dataset.nodata, dataset.dtypes) == (32633, 255, ("uint8",))
+        assert dataset.colormap(1)[1] == (*CLASSES.classes[1].rgb, 255)
+    assert sum(made.class_pixels.values()) == files.mask.size
+
+
+def test_the_zarr_and_the_cog_of_a_pseudo_mask_train_the_same_network(files: Files) -> None:
+    mask = label_files(files)
+    one = train_files(files, Path(mask.path), "one")
+    other = train_files(files, files.folder / "pseudo.tif", "other")
+    for name, weight in weights_of(one).items():
+        assert torch.equal(weight, weights_of(other)[name])
+
+
+def test_the_true_mask_cannot_reach_a_weak_training(files: Files) -> None:
+    """Truth is changed wherever the pseudo-mask has no label; points, labels and weights stay the same."""
+    first = label_files(files)
+    weights = weights_of(train_files(files, Path(first.path), "before"))
+    with rasterio.open(files.folder / "pseudo.tif") as dataset:
+        unlabelled = dataset.read(1) == 255
+    assert 0.1 < unlabelled.mean() < 1
+    write_raster(files.truth, np.where(unlabelled, 1 - files.mask, files.mask)[None], nodata=255)
+    again = label_files(files)
+    assert again.path == first.path
+    for name, weight in weights_of(train_files(files, Path(again.path), "after")).items():
+        assert torch.equal(weight, weights[name])
+
+
+def test_class_frequencies_are_those_of_the_labelled_training_pixels(files: Files) -> None:
+    mask = label_files(files)
+    training = train_files(files, Path(mask.path))
+    total = sum(mask.class_pixels.values())
+    for name, count in mask.class_pixels.items():
+        assert training.class_frequencies[name] == pytest.approx(count / total)
+
+
+def test_a_resumed_training_ends_as_an_uninterrupted_one(files: Files) -> None:
+    mask = label_files(files)
+    straight = train_files(files, Path(mask.path), "straight", epochs=2)
+    train_files(files, Path(mask.path), "halting", epochs=1)
+    resumed = train_files(files, Path(mask.path), "halting", epochs=2, resume=True)
+    for name, weight in weights_of(straight).items():
+        assert torch.equal(weight, weights_of(resumed)[name])
+
+
+def test_validation_is_reported_for_each_epoch(files: Files) -> None:
+    mask = label_files(files)
+    training = train_files(
+        files,
+        Path(mask.path),
+        epochs=2,
+        validation_raster=[files.raster],
+        validation_labels=[files.truth],
+        classes=files.classes,
+    )
+    assert [0 <= row["val_miou"] <= 1 for row in training.history] == [True, True]
+    assert training.checkpoint.endswith("best.ckpt")
+
+
+def test_the_settings_are_saved_with_the_model(files: Files) -> None:
+    mask = label_files(files)
+    training = train_files(files, Path(mask.path), seed=7)
+    saved = json.loads((Path(training.out) / "settings.json").read_text())
+    assert TrainSettings(**saved).seed == 7
+    assert saved["encoder"] == "tu-lcnet_035"
+
+
+def test_a_map_is_nodata_where_the_raster_is(files: Files) -> None:
+    mask = label_files(files)
+    training = train_files(files, Path(mask.path))
+    image, _ = two_fields((100, 90), seed=3)
+    image = image.clip(1)
+    image[:, 20:50, 30:] = 0
+    holed = write_raster(files.folder / "holed.tif", image, nodata=0)
+    (made,) = predict(
+        PredictSettings(checkpoint=training.checkpoint, rasters=[holed], output=files.folder / "m.tif", overlap=16)
+    )
+    with rasterio.open(made.output) as dataset:
+        np.testing.assert_array_equal(dataset.read(1) == 255, (image == 0).all(axis=0))
+
+
+def test_color_masks_train_as_value_masks_do(files: Files) -> None:
+    table = np.array([c.rgb for c in CLASSES.classes], np.uint8)
+    colors = write_raster(files.folder / "colors.tif", np.moveaxis(table[files.mask], -1, 0))
+    by_value = train_files(files, files.truth, "values", classes=files.classes)
+    by_color = train_files(files, colors, "colors", classes=files.classes)
+    for name, weight in weights_of(by_value).items():
+        assert torch.equal(weight, weights_of(by_color)[name])
+
+
+def test_a_model_that_is_there_is_not_replaced_unasked(files: Files) -> None:
+    mask = label_files(files)
+    train_files(files, Path(mask.path))
+    with pytest.raises(InputError, match=r"holds a training; give --resume to go on, --overwrite to replace"):
+        train_files(files, Path(mask.path))
+
+
+def test_resuming_nothing_is_refused(files: Files) -> None:
+    mask = label_files(files)
+    with pytest.raises(InputError, match=r"there is no .*last\.ckpt to resume from"):
+        train_files(files, Path(mask.path), resume=True)
+
+
+def test_masks_on_another_grid_are_refused(files: Files) -> None:
+    small = write_raster(files.folder / "small.tif", np.zeros((1, 40, 40), np.uint8))
+    with pytest.raises(InputError, match=r"small\.tif has 40 x 40 pixels and its raster .*scene\.tif 200 x 260"):
+        train_files(files, small, classes=files.classes)
+
+
+def test_a_mask_without_class_table_asks_for_one(files: Files) -> None:
+    with pytest.raises(InputError, match=r"truth\.tif carries no class table; give one with --classes"):
+        train_files(files, files.truth)
+
+
+def test_a_mask_without_any_label_is_refused(files: Files) -> None:
+    empty = write_raster(files.folder / "none.tif", np.full((1, 200, 260), 255, np.uint8), nodata=255)
+    with pytest.raises(InputError, match=r"no pixel of .*none\.tif is labelled"):
+        train_files(files, empty, classes=files.classes)
+
+
+def test_an_unknown_value_in_a_mask_is_named(files: Files) -> None:
+    odd = files.mask.copy()
+    odd[5, 5] = 9
+    path = write_raster(files.folder / "odd.tif", odd[None])
+    with pytest.raises(InputError, match=r"odd\.tif: value 9 is not in the class table of 2 classes"):
+        train_files(files, path, classes=files.classes)
+
+
+def test_a_raster_with_other_bands_than_the_network_is_refused(files: Files) -> None:
+    mask = label_files(files)
+    training = train_files(files, Path(mask.path))
+    gray = write_raster(files.folder / "gray.tif", two_fields((80, 80), seed=0)[0][:1])
+    settings = PredictSettings(checkpoint=training.checkpoint, rasters=[gray], output=files.folder / "m.tif", overlap=0)
+    with pytest.raises(InputError, match=r"gray\.tif has 1 bands and the network 3"):
+        predict(settings)
+
+
+def test_an_existing_map_is_not_replaced_unasked(files: Files) -> None:
+    output = files.folder / "map.tif"
+    output.write_text("precious")
+    settings = PredictSettings(checkpoint=files.folder / "no.ckpt", rasters=[files.raster], output=output)
+    with pytest.raises(InputError, match=r"map\.tif exists already; give --overwrite"):
+        predict(settings)
+    assert output.read_text() == "precious"
+
+
+def test_a_file_that_is_no_checkpoint_is_named(files: Files) -> None:
+    settings = PredictSettings(checkpoint=files.raster, rasters=[files.raster], output=files.folder / "m.tif")
+    with pytest.raises(InputError, match=r"scene\.tif is not a checkpoint of superpoint"):
+        predict(settings)
