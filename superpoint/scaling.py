@@ -63,7 +63,8 @@ class Scaling:
         low = np.array(self.low, np.float32)[:, None, None]
         high = np.array(self.high, np.float32)[:, None, None]
         span = np.where(high > low, high - low, np.float32(1))
-        scaled = (np.where(valid, image, low) if valid is not None else image) - low  # (band, row, col)
+        values = image if valid is None else np.where(valid, image, low)
+        scaled: NDArray[np.float32] = values - low  # (band, row, col)
         scaled /= span
         return scaled
 
@@ -95,12 +96,12 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
     ranks = [int(percentile / 100 * (n_valid - 1)) for percentile in PERCENTILES]
     bins = np.array([[_bin_of(counts, rank) for rank in ranks] for counts in coarse])  # (band, percentile)
     before = np.array([[counts[:b].sum() for b in row] for counts, row in zip(coarse, bins, strict=True)])
-    keys = bins.astype(np.uint32) << 16
+    found: NDArray[np.uint32] = (bins << 16).astype(np.uint32)
     if np.dtype(dtype).itemsize > 1:
-        keys |= _fine_bins(pieces, bins, np.array(ranks) - before)
+        found |= _fine_bins(pieces, bins, np.array(ranks) - before)
     else:  # the upper 16 bits of a float32 hold any 8-bit integer; below them are zeros, complemented if negative
-        keys |= np.where(keys & _SIGN, np.uint32(0), np.uint32(_BINS - 1))
-    values = _from_sortable(keys)
+        found |= np.where(found & _SIGN, np.uint32(0), np.uint32(_BINS - 1))
+    values = _from_sortable(found)
     return Scaling(low=tuple(values[:, 0].tolist()), high=tuple(values[:, 1].tolist()))
 
 

@@ -113,7 +113,7 @@ def _check_description(algorithm: SuperpixelAlgorithm) -> None:
     for word in ("name", "version"):
         if not (isinstance(getattr(kind, word, None), str) and getattr(kind, word)):
             raise AssertionError(f"{kind.__name__}.{word} must be a class variable, a str that is not empty")
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = [field.name for field in dataclasses.fields(algorithm)]  # type: ignore[arg-type]  # seen to be a dataclass above
     if names[:1] != ["region_size"]:
         raise AssertionError(f"the first parameter of {kind.__name__} must be region_size, got {names}")
     described = describe_algorithm(algorithm)["parameters"]
@@ -181,10 +181,8 @@ def _check_labels(
     wrong = np.argwhere((labels == 0) == valid)
     if len(wrong):
         row, col = wrong[0]
-        state = "a valid pixel" if valid[row, col] else "nodata"
-        raise AssertionError(
-            f"labels must be 0 exactly where not valid, got {labels[row, col]} on {state} at row {row}, col {col} of {what}"
-        )
+        found = f"{labels[row, col]} on {'a valid pixel' if valid[row, col] else 'nodata'} at row {row}, col {col}"
+        raise AssertionError(f"labels must be 0 exactly where not valid, got {found} of {what}")
     _check_connected(labels, what)
     if not np.array_equal(once(), labels):
         raise AssertionError(f"the same input must give the same labels, and did not for {what}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,7 @@ def measured(pixels: NDArray[Any], valid: NDArray[np.bool_], cuts: Sequence[int]
     """Measure bands of pixels (band, pixel), read in the pieces between `cuts`."""
     edges = [0, *sorted(cut % (pixels.shape[1] + 1) for cut in cuts), pixels.shape[1]]
     pieces = [
-        (pixels[:, None, start:stop].astype(np.float32), valid[None, start:stop])
-        for start, stop in zip(edges, edges[1:], strict=False)
+        (pixels[:, None, start:stop].astype(np.float32), valid[None, start:stop]) for start, stop in pairwise(edges)
     ]
     return measure_scaling(lambda: pieces, n_bands=len(pixels), dtype=dtype)
 

@@ -51,6 +51,8 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     InputError
         If so; the message says what to do.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; give --overwrite to replace it, or another name")
     try:

@@ -13,6 +13,7 @@ be made of whole chunks, and that is checked on every write.
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from superpoint.tiles import Tile, Window
 
 CHUNK = 512
+SMALLEST_CHUNK = 16  # pixels, the unit of a GeoTIFF's blocks
 LAYOUT_VERSION = 1
 _MARK = "superpoint"
 
@@ -75,7 +77,7 @@ class TiledGroup:
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Open one of the arrays for reading."""
-        found = zarr.open_group(self.path, mode="r")[name]
+        found = zarr.open_group(self.path, mode="r").get(name)
         if not isinstance(found, zarr.Array):
             raise InputError(f"{self.path} has no array {name!r}; delete the folder and run again")
         return found
@@ -111,7 +113,7 @@ def chunk_of(tile_size: int) -> int:
     InputError
         If the tile is neither a multiple of 512 nor, below that, of 16.
     """
-    if tile_size % CHUNK and not (tile_size < CHUNK and tile_size >= 16 and tile_size % 16 == 0):  # noqa: PLR2004  # GeoTIFF's block unit
+    if tile_size < SMALLEST_CHUNK or tile_size % (CHUNK if tile_size >= CHUNK else SMALLEST_CHUNK):
         raise InputError(f"tile must be a multiple of {CHUNK} pixels (or of 16 below that), got {tile_size}")
     return min(CHUNK, tile_size)
 
@@ -157,6 +159,8 @@ def open_group(
         path.mkdir(parents=True, exist_ok=True)
         root = zarr.open_group(str(path), mode="a")
         if _MARK not in root.attrs:
+            # What a ledger says of a group that was deleted is no longer true.
+            shutil.rmtree(path.with_suffix(".ledger"), ignore_errors=True)
             _lay_out(root, group, arrays)
     except OSError as error:
         raise InputError(

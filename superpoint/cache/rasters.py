@@ -76,8 +76,8 @@ class Raster:
         image : float32 array of shape (bands, rows, cols)
             As stored; 0 where not valid.
         valid : bool array of shape (rows, cols)
-            False on nodata (a pixel that is nodata in every band, masked, or transparent) and where any band
-            is not finite.
+            False on nodata (a pixel that is nodata in every band used, masked, or transparent) and where any
+            of them is not finite.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Raster:
         try:
             with open_dataset(self.path) as dataset:
                 image = dataset.read(list(self.bands), window=area, out_dtype=np.float32)
-                valid = dataset.dataset_mask(window=area) > 0
+                valid = (dataset.read_masks(list(self.bands), window=area) > 0).any(axis=0)
         except (RasterioError, MemoryError) as error:
             raise InputError(
                 f"cannot read {self.path} at row {window.row}, col {window.col}: {_reason(error)}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,9 +51,10 @@ def scaling_of(
     """
     identity = {"percentiles": list(PERCENTILES), "rasters": [raster.identity() for raster in rasters]}
     path = cache / "scalings" / f"{rasters[0].name}-{digest(identity)}.json"
-    if path.exists():
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged: measured (again)
         stored = json.loads(path.read_text())
-        return Scaling(low=tuple(stored["low"]), high=tuple(stored["high"])) if stored["low"] else None
+        kept = {name: tuple(stored[name]) for name in ("low", "high")}
+        return Scaling(**kept) if kept["low"] else None
     scaling = measure_scaling(
         lambda: _pieces(rasters, on_pixels),
         n_bands=len(rasters[0].bands),

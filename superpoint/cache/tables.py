@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import tomllib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -104,8 +106,12 @@ def _read_vector(path: Path) -> gpd.GeoDataFrame:
 
 def _read_csv(path: Path, crs: str | None) -> gpd.GeoDataFrame | pd.DataFrame:
     try:
-        table = pd.read_csv(path, sep=None, engine="python", skipinitialspace=True)
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # lines longer than the header
+            # Spreadsheets write a byte order mark. Without index_col a longer line would shift the columns.
+            options: dict[str, Any] = {"sep": None, "skipinitialspace": True, "encoding": "utf-8-sig"}
+            table = pd.read_csv(path, engine="python", index_col=False, **options).rename(columns=str.strip)
+    except (ValueError, OSError, csv.Error, pd.errors.ParserWarning) as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"cannot read {path} as a CSV table: {error}") from error
     by_lower_case = {str(name).lower(): str(name) for name in table.columns}
     if all(name in by_lower_case for name in PIXEL_COLUMNS):

@@ -6,6 +6,7 @@ pseudo-mask and another from the full truth, everything else alike. Both are jud
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from superpoint.pipelines.settings import DemoSettings
     from superpoint.points.query import QueryPoints
     from superpoint.scenes import Scene
+
+log = logging.getLogger("superpoint")
 
 REGION_SIZE = 16.0
 CRS_CODE = "EPSG:32631"
@@ -94,9 +97,11 @@ def demo(settings: DemoSettings) -> Demo:
     out = settings.out
     _claim(out, overwrite=settings.overwrite)
     shape = (settings.size, settings.size)
+    log.info("making two scenes of %d x %d pixels, one to learn from and one to be judged on", *shape)
     scene, unseen = (make_scene(size=shape, seed=settings.seed + number) for number in (0, 1))
     files = _write_scene(out, "scene", scene) | _write_scene(out, "unseen", unseen)
     points = sample_balanced(scene.truth, settings.n_points, rng=np.random.default_rng(settings.seed))
+    log.info("sampling %d points, and letting them vote in superpixels", len(points))
     files["points"] = _write_points(out / "points.gpkg", points, scene)
     (mask,) = label(
         LabelSettings(
@@ -187,6 +192,7 @@ def _write_points(path: Path, points: QueryPoints, scene: Scene) -> str:
 def _train_and_judge(settings: DemoSettings, name: str, labels: Path, rasters: list[Path]) -> Evaluation:
     """Train on the scene with some labels, map the rasters, and judge the last, unseen one."""
     folder = settings.out / name
+    log.info("training on the %s and mapping the unseen scene", {"weak": "pseudo-mask", "full": "full truth"}[name])
     training = train(
         TrainSettings(
             raster=[settings.out / "scene.tif"], labels=[labels], out=folder, encoder="resnet18", patch=128,

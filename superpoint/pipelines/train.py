@@ -132,7 +132,7 @@ def train(settings: TrainSettings) -> Training:
             accelerator={"cuda": "gpu"}.get(settings.device, settings.device),
             num_workers=settings.loaders,
             on_step=on_step,
-            on_epoch=_tell,
+            on_epoch=lambda row: _tell(row, settings.epochs),
         )
     return Training(
         out=str(settings.out),
@@ -145,9 +145,13 @@ def train(settings: TrainSettings) -> Training:
     )
 
 
-def _tell(row: dict[str, float]) -> None:
+def _tell(row: dict[str, float], n_epochs: int) -> None:
+    """Log about ten epochs of a training, the last one among them."""
+    epoch = int(row["epoch"])
+    if epoch % max(1, n_epochs // 10) and epoch != n_epochs:
+        return
     miou = f", val_miou {row['val_miou']:.4f}" if row.get("val_miou") is not None else ""
-    log.info("epoch %d: train_loss %.5f%s", int(row["epoch"]), row["train_loss"], miou)
+    log.info("epoch %d of %d: train_loss %.5f%s", epoch, n_epochs, row["train_loss"], miou)
 
 
 def _resume_from(settings: TrainSettings) -> Path | None:

@@ -40,11 +40,11 @@ class Cover:
 CROPS = (
     Cover(color=(80, 112, 60), row_contrast=0.05, patchiness=0.06),  # winter wheat
     Cover(color=(66, 92, 50), row_contrast=0.09, patchiness=0.07),  # maize
-    Cover(color=(132, 138, 66), row_contrast=0.05, patchiness=0.07),  # ripening rape
+    Cover(color=(136, 138, 82), row_contrast=0.05, patchiness=0.07),  # ripening rape
     Cover(color=(176, 158, 106), row_contrast=0.05, patchiness=0.05),  # ripe barley
     Cover(color=(104, 126, 72), row_contrast=0.02, patchiness=0.10),  # meadow
     Cover(color=(124, 130, 86), row_contrast=0.03, patchiness=0.12),  # dry pasture
-    Cover(color=(94, 128, 78), row_contrast=0.06, patchiness=0.05),  # sugar beet
+    Cover(color=(94, 120, 72), row_contrast=0.06, patchiness=0.05),  # sugar beet
 )
 SOILS = (
     Cover(color=(140, 114, 88), row_contrast=0.06, patchiness=0.08),

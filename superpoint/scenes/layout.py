@@ -104,7 +104,7 @@ def plan_layout(size: tuple[int, int], rng: np.random.Generator) -> Layout:
     Layout
         The curves in pixels.
     """
-    pose = rng.permutation(8)[0]
+    pose = int(rng.integers(8))
     village = np.array([rng.uniform(0.4, 0.6), rng.uniform(0.3, 0.4)])
     high_road = smooth_curve(_posed(_high_road_knots(village, rng), pose, size))
     river = smooth_curve(_posed(_river_knots(rng), pose, size))

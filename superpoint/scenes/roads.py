@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,8 @@ STREET_PX = 4.4
 TRACK_PX = 2.8
 REACH_PX = 62.0
 """How far from roads distances are measured."""
+FORGET_PX = 8
+"""How far around a track that leads nowhere it is forgotten."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +42,7 @@ class Roads:
     frontages: NDArray[np.float64]
     """Pixels to the middle of the nearest road that houses stand along."""
 
-    @property
+    @cached_property
     def inside(self) -> NDArray[np.float64]:
         """Pixels inside the edge of the nearest road of any kind, shape (rows, cols)."""
         return np.maximum(np.maximum(self.high_road, self.side_roads), self.streets)
@@ -72,12 +75,13 @@ def joined_tracks(track: NDArray[np.float64], roads: Roads, land: NDArray[np.boo
     float64 array of shape (rows, cols)
         Positive on the tracks, negative elsewhere.
     """
-    inside = np.where(land, TRACK_PX - track, -1.0)
+    inside = np.where(land, TRACK_PX - track, -REACH_PX)
     on_road = roads.inside >= 0
     pieces, n_pieces = ndimage.label((inside >= 0) | on_road)
     keeps = np.zeros(n_pieces + 1, np.bool_)
     keeps[pieces[on_road]] = True
-    return np.where(keeps[pieces] | (inside < 0), inside, -1.0)
+    lost = ndimage.binary_dilation((inside >= 0) & ~keeps[pieces], iterations=FORGET_PX)
+    return np.where(lost, -REACH_PX, inside)
 
 
 def paint_roads(surface: Surface, roads: Roads, tracks: NDArray[np.float64], rng: np.random.Generator) -> None:

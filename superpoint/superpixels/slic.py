@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SUBPIXEL = 16  # centres are kept in sixteenths of a pixel
 UNREACHED = 2**31 - 1  # the distance of a pixel that no centre has searched
 FARTHEST = 2**29  # bound of each spatial term, so that a sum of three terms fits int32
+MAX_COMPACTNESS = 1e6  # beyond any use: colour has no say left, and its square must be a number
 DEFAULT_HALO_CELLS = 8
 
 
@@ -73,12 +74,15 @@ class Slic:
     """Rounds of assigning pixels and moving centres; each one costs halo, two cells of it if exact."""
 
     def __post_init__(self) -> None:
+        for name in ("region_size", "compactness"):
+            if not isinstance(getattr(self, name), int | float):
+                raise TypeError(f"{name} must be a number, got {getattr(self, name)!r}")
         if not (math.isfinite(self.region_size) and self.region_size >= 2):  # noqa: PLR2004  # a cell of one pixel is a pixel
             raise ValueError(f"region_size must be at least 2 pixels, got {self.region_size}")
         if not (math.isfinite(self.compactness) and self.compactness >= 0):
             raise ValueError(f"compactness must be 0 or more, got {self.compactness}")
-        if self.iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
+        if not isinstance(self.iterations, int) or self.iterations < 1:
+            raise ValueError(f"iterations must be a whole number of at least 1, got {self.iterations!r}")
 
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile.
@@ -134,7 +138,7 @@ class Slic:
         quantised = _quantise(image, valid, _levels(len(image)))
         cells, centres = _cluster(
             quantised, valid, row_edges, col_edges, cell_rows, cell_cols,
-            self._place_weight(len(image)), math.ceil(self.region_size), self.iterations,
+            self._place_weight(len(image)), math.ceil(min(self.region_size, max(origin.raster_shape))), self.iterations,
         )  # fmt: skip
         colours = centres[:, 2:]
         first_cell = (int(lattice.rows_of(np.array(origin.row))), int(lattice.cols_of(np.array(origin.col))))
@@ -146,8 +150,10 @@ class Slic:
 
     def _place_weight(self, n_bands: int) -> int:
         """Return the weight of a squared distance in sixteenths of a pixel, times 2**16."""
-        colour_unit = self.compactness / 100 * _levels(n_bands)
-        return round(n_bands * (colour_unit / self.region_size) ** 2 * 2**16 / SUBPIXEL**2)
+        colour_unit = min(self.compactness, MAX_COMPACTNESS) / 100 * _levels(n_bands)
+        weight = round(n_bands * (colour_unit / self.region_size) ** 2 * 2**16 / SUBPIXEL**2)
+        # Any heavier, and the pixels at the edge of a centre's search would all be as far as can be.
+        return min(weight, FARTHEST * 2**16 // (SUBPIXEL * (math.ceil(self.region_size) + 1)) ** 2)
 
 
 def _levels(n_bands: int) -> int:

@@ -71,14 +71,20 @@ def test_a_superpixel_and_the_next_do_not_share_votes() -> None:
 @given(
     cast=ballots,
     tie=ties,
-    labels=st.lists(st.lists(st.sampled_from([0, 1, 2, 3, 5, 2**32 - 1]), min_size=5, max_size=5), min_size=1, max_size=4),
+    labels=st.lists(
+        st.lists(st.sampled_from([0, 1, 2, 3, 5, 2**32 - 1]), min_size=5, max_size=5), min_size=1, max_size=4
+    ),
 )
 def test_paint_gives_each_pixel_its_superpixels_vote(cast: list[Ballot], tie: str, labels: list[list[int]]) -> None:
     votes = count(cast, tie=tie)
     by_id = {
         superpixel: (winner, share, n_votes)
         for superpixel, winner, share, n_votes in zip(
-            votes.superpixels.tolist(), votes.winners.tolist(), votes.shares.tolist(), votes.counts.tolist(), strict=True
+            votes.superpixels.tolist(),
+            votes.winners.tolist(),
+            votes.shares.tolist(),
+            votes.counts.tolist(),
+            strict=True,
         )
     }
     mask, share, n_votes = votes.paint(np.array(labels, np.uint32))

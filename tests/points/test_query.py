@@ -63,7 +63,9 @@ def test_a_place_on_a_pixels_edge_is_in_the_pixel_below_and_right_of_it(
     size: float, corner: tuple[float, float]
 ) -> None:
     pixels = np.arange(-100, 12_000)
-    rows, cols = pixels_of(corner[0] + size * pixels, corner[1] - size * pixels, Affine(size, 0, corner[0], 0, -size, corner[1]))
+    rows, cols = pixels_of(
+        corner[0] + size * pixels, corner[1] - size * pixels, Affine(size, 0, corner[0], 0, -size, corner[1])
+    )
     np.testing.assert_array_equal(cols, pixels)
     np.testing.assert_array_equal(rows, pixels)
 
@@ -129,7 +131,9 @@ def test_fractions_are_named_as_they_are_written() -> None:
 
 def test_yes_and_no_are_classes_too() -> None:
     classes = table_of([True, False, True])
-    assert values_of([True, False, True], classes).tolist() == [classes.names.index(n) for n in ("True", "False", "True")]
+    assert values_of([True, False, True], classes).tolist() == [
+        classes.names.index(n) for n in ("True", "False", "True")
+    ]
 
 
 def test_points_without_any_class_are_refused() -> None:

@@ -57,7 +57,8 @@ def test_neighbouring_cells_together_are_no_wider_than_the_halo_takes_them_to_be
 
 
 @pytest.mark.parametrize(
-    ("shape", "cells"), [((40, 60), (2, 3)), ((49, 51), (2, 3)), ((1, 1000), (1, 50)), ((9, 9), (1, 1)), ((1, 1), (1, 1))]
+    ("shape", "cells"),
+    [((40, 60), (2, 3)), ((49, 51), (2, 3)), ((1, 1000), (1, 50)), ((9, 9), (1, 1)), ((1, 1), (1, 1))],
 )
 def test_a_raster_has_the_number_of_cells_that_rounds_its_size(shape: tuple[int, int], cells: tuple[int, int]) -> None:
     lattice = Lattice.over(shape, region_size=20)

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from affine import Affine
+
+from superpoint.cache.groups import load_group
+from superpoint.classes import IGNORE, ClassTable
+from superpoint.errors import InputError
+from superpoint.pipelines.label import account_path, label
+from superpoint.pipelines.settings import LabelSettings
+from superpoint.tiles import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from superpoint.pipelines.label import PseudoMask
+
+    Row = tuple[float, float, object]
+    """Row, col and class of a point."""
+
+PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+FLAT = np.full((1, 96, 120), 9, np.uint8)
+"""One colour: its superpixels are the cells of the lattice, 16 rows by 15 cols, 8 in a row."""
+
+
+def hills(shape: tuple[int, int] = (150, 200)) -> NDArray[np.uint8]:
+    rows, cols = np.indices(shape)
+    smooth = 120 + 80 * np.sin(rows / 9) * np.cos(cols / 13)
+    return (smooth + np.random.default_rng(0).normal(0, 9, (2, *shape))).clip(1, 255).astype(np.uint8)
+
+
+def points_file(folder: Path, rows: Sequence[Row], name: str = "points.csv") -> Path:
+    path = folder / name
+    pd.DataFrame(rows, columns=["row", "col", "class"]).to_csv(path, index=False)
+    return path
+
+
+def settings(raster: Path | list[Path], points: Path, **changes: object) -> LabelSettings:
+    rasters = raster if isinstance(raster, list) else [raster]
+    defaults: dict[str, Any] = {"cache": points.parent / "cache", "tile": 64, "region_size": 16, "halo": "exact"}
+    return LabelSettings(rasters=rasters, points=points, **(defaults | changes))
+
+
+def array(mask: PseudoMask, name: str = "pseudo_mask") -> NDArray[Any]:
+    n_rows, n_cols = mask.label_map.shape
+    group = load_group(mask.label_map.path if name == "labels" else mask.path)
+    return group.read(name, Window(row=0, col=0, n_rows=n_rows, n_cols=n_cols))
+
+
+def some_points(shape: tuple[int, int], n_points: int, *, seed: int = 1) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    rows, cols = rng.integers(-3, shape[0] + 3, n_points), rng.integers(-3, shape[1] + 3, n_points)
+    classes = rng.choice(["field", "road", "water", ""], n_points, p=[0.4, 0.3, 0.2, 0.1])
+    return list(zip(rows.tolist(), cols.tolist(), classes.tolist(), strict=True))
+
+
+# --- the vote over the whole raster
+
+
+def test_points_of_one_superpixel_on_two_tiles_vote_together(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    # The cell of rows 0 to 15 and cols 60 to 74 lies on both sides of the tile edge at col 64.
+    points = [(5, 61, "a"), (6, 66, "b"), (7, 70, "b"), (90, 2, "a")]
+    (mask,) = label(settings(make_raster(FLAT), points_file(tmp_path, points)))
+    found = array(mask)
+    assert (array(mask, "labels")[:16, 60:75] == 5).all()
+    assert (found[:16, 60:75] == 1).all()
+    assert (found[80:, :15] == 0).all()
+    assert np.count_nonzero(found != IGNORE) == 2 * 16 * 15
+    assert {state: count for state, count in mask.points.items() if count} == {"used": 3, "conflicting": 1}
+    np.testing.assert_allclose(array(mask, "vote_share")[:16, 60:75], 2 / 3)
+    assert (array(mask, "votes")[:16, 60:75] == 3).all()
+
+
+def test_a_point_on_a_tiles_edge_and_on_the_last_row_and_col_paints_its_own_superpixel(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    xs, ys = zip(*[PLACE @ place for place in ((64, 64), (119.999, 95.999), (0, 0), (120, 50), (7, 96))], strict=True)
+    names = ["edge", "last", "first", "right", "bottom"]
+    table = gpd.GeoDataFrame({"class": names}, geometry=gpd.points_from_xy(xs, ys), crs=32633)
+    table.to_file(tmp_path / "points.gpkg")
+    (mask,) = label(settings(make_raster(FLAT), tmp_path / "points.gpkg"))
+    found = array(mask)
+    expected = np.full(FLAT.shape[1:], IGNORE)
+    value = {name: mask.classes.value_of(name) for name in names}
+    expected[64:80, 60:75], expected[80:, 105:], expected[:16, :15] = value["edge"], value["last"], value["first"]
+    np.testing.assert_array_equal(found, expected)
+    assert (mask.points["used"], mask.points["outside"]) == (3, 2)
+
+
+@pytest.mark.parametrize("tie", ["lowest", "ignore"])
+def test_the_pseudo_mask_and_its_evidence_are_those_of_a_counter(
+    make_raster: Callable[..., Path], tmp_path: Path, tie: str
+) -> None:
+    image = hills()
+    image[:, 40:60, 100:130] = 0
+    rows = some_points((150, 200), 300)
+    (mask,) = label(settings(make_raster(image, nodata=0), points_file(tmp_path, rows), tie=tie))
+    labels = array(mask, "labels")
+    ballots: dict[int, Counter[int]] = {}
+    for row, col, name in dict.fromkeys(rows):
+        if 0 <= row < 150 and 0 <= col < 200 and name and labels[int(row), int(col)]:
+            ballots.setdefault(int(labels[int(row), int(col)]), Counter())[mask.classes.names.index(str(name))] += 1
+    pseudo_mask, n_votes, shares = array(mask), array(mask, "votes"), array(mask, "vote_share")
+    for superpixel in np.unique(labels).tolist():
+        votes = ballots.get(superpixel, Counter())
+        top = max(votes.values(), default=0)
+        leaders = sorted(value for value, count in votes.items() if count == top)
+        winner = IGNORE if not leaders or (tie == "ignore" and len(leaders) > 1) else leaders[0]
+        here = labels == superpixel
+        assert set(pseudo_mask[here].tolist()) == {winner}
+        assert set(n_votes[here].tolist()) == {votes.total()}
+        assert set(shares[here].tolist()) == {np.float32(top / max(votes.total(), 1))}
+    labelled = np.count_nonzero(pseudo_mask != IGNORE)
+    assert mask.coverage == pytest.approx(labelled / np.count_nonzero(labels))
+    assert sum(mask.class_pixels.values()) == labelled
+
+
+def test_neither_tiles_nor_the_order_of_points_have_a_say(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    raster, rows = make_raster(hills()), some_points((150, 200), 200)
+    small = {"region_size": 8, "parameter": {"iterations": 2}}
+    (first,) = label(settings(raster, points_file(tmp_path, rows), **small))
+    (other,) = label(settings(raster, points_file(tmp_path, rows[::-1], name="backwards.csv"), tile=112, **small))
+    assert first.path != other.path
+    assert first.points == other.points
+    for name in ("pseudo_mask", "vote_share", "votes"):
+        np.testing.assert_array_equal(array(first, name), array(other, name))
+
+
+# --- the account
+
+
+def test_every_point_is_accounted_for_once(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    flat = FLAT.copy()
+    flat[:, :16, :15] = 0
+    rows = [
+        (20, 20, "a"), (20, 20, "a"), (20, 21, "a"), (20, 22, "b"),
+        (0, 0, "a"), (96, 0, "a"), (5, -1, "b"), (40, 40, ""), (40, 40, "cloud"),
+    ]  # fmt: skip
+    (tmp_path / "classes.toml").write_text('ignore = ["cloud"]\n[[class]]\nname = "a"\n[[class]]\nname = "b"\n')
+    (mask,) = label(
+        settings(make_raster(flat, nodata=0), points_file(tmp_path, rows), classes=tmp_path / "classes.toml")
+    )
+    assert mask.points == {
+        "used": 2, "conflicting": 1, "duplicate": 1, "on_nodata": 1, "unreadable_class": 2, "outside": 2,
+    }  # fmt: skip
+    account = pd.read_parquet(account_path(load_group(mask.path)))
+    assert account["superpoint_state"].tolist() == [
+        "used", "duplicate", "used", "conflicting", "on_nodata", "outside", "outside", "unreadable_class",
+        "unreadable_class",
+    ]  # fmt: skip
+    assert account["row"].tolist() == [row for row, _, _ in rows]
+
+
+def test_one_file_serves_many_rasters_and_classes_mean_the_same_on_all(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    east = Affine(10, 0, 501_200, 0, -10, 5_000_000)
+    rasters = [make_raster(FLAT, name="west.tif"), make_raster(FLAT, name="east.tif", transform=east)]
+    xs, ys = zip(*[PLACE @ place for place in ((5.5, 5.5), (125.5, 5.5), (126.5, 40.5))], strict=True)
+    table = gpd.GeoDataFrame({"class": ["z", "m", "z"]}, geometry=gpd.points_from_xy(xs, ys), crs=32633)
+    table.to_file(tmp_path / "points.gpkg")
+    west_mask, east_mask = label(settings(rasters, tmp_path / "points.gpkg"))
+    assert west_mask.classes == east_mask.classes
+    assert set(np.unique(array(west_mask))) == {1, IGNORE}
+    assert set(np.unique(array(east_mask))) == {0, 1, IGNORE}
+    assert [(mask.points["used"], mask.points["outside"]) for mask in (west_mask, east_mask)] == [(1, 2), (2, 1)]
+
+
+# --- the cache
+
+
+def test_a_second_call_computes_nothing_and_gives_the_same(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    call = settings(make_raster(hills()), points_file(tmp_path, some_points((150, 200), 100)))
+    (first,), (second,) = label(call), label(call)
+    assert (first.n_computed, first.label_map.n_computed) == (12, 12)
+    assert (second.n_computed, second.label_map.n_computed) == (0, 0)
+    for field in ("path", "points", "coverage", "class_pixels", "classes"):
+        assert getattr(first, field) == getattr(second, field)
+
+
+def test_other_points_make_a_new_mask_on_the_same_label_map(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    raster = make_raster(hills())
+    (first,) = label(settings(raster, points_file(tmp_path, some_points((150, 200), 100))))
+    before = array(first)
+    (second,) = label(settings(raster, points_file(tmp_path, some_points((150, 200), 100, seed=2))))
+    assert second.label_map.n_computed == 0
+    assert second.path != first.path
+    assert second.n_computed == 12
+    np.testing.assert_array_equal(array(first), before)
+    assert not np.array_equal(array(second), before)
+
+
+def test_a_tile_whose_record_is_lost_is_painted_again(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    call = settings(make_raster(hills()), points_file(tmp_path, some_points((150, 200), 100)))
+    (first,) = label(call)
+    Path(first.path).with_suffix(".ledger").joinpath("1.2.json").write_text('{"tile": "1.2", "state": "do')
+    (second,) = label(call)
+    assert second.n_computed == 1
+    assert (second.coverage, second.class_pixels) == (first.coverage, first.class_pixels)
+
+
+# --- outputs
+
+
+def test_the_output_is_a_cog_with_its_evidence_and_account_beside_it(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    raster, points = make_raster(hills()), points_file(tmp_path, some_points((150, 200), 100))
+    output = tmp_path / "out" / "mask.tif"
+    (mask,) = label(settings(raster, points, output=output))
+    assert mask.output == str(output)
+    assert sorted(file.name for file in output.parent.iterdir()) == [
+        "mask.evidence.tif", "mask.points.parquet", "mask.tif",
+    ]  # fmt: skip
+    with rasterio.open(raster) as source, rasterio.open(output) as dataset:
+        assert (dataset.crs, dataset.transform, dataset.nodata) == (source.crs, source.transform, IGNORE)
+        np.testing.assert_array_equal(dataset.read(1), array(mask))
+        for value, color in mask.classes.colormap.items():
+            assert dataset.colormap(1)[value][:3] == color
+    with rasterio.open(output.with_suffix(".evidence.tif")) as evidence:
+        np.testing.assert_array_equal(evidence.read(1), array(mask, "vote_share"))
+        np.testing.assert_array_equal(evidence.read(2), array(mask, "votes"))
+    states = pd.read_parquet(output.with_suffix(".points.parquet"))["superpoint_state"].value_counts().to_dict()
+    assert states == {state: count for state, count in mask.points.items() if count}
+
+
+@pytest.mark.parametrize("name", ["mask.tif", "mask.evidence.tif", "mask.points.parquet"])
+def test_nothing_that_is_there_is_overwritten_and_nothing_is_computed_before_that_is_known(
+    make_raster: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    call = settings(make_raster(FLAT), points_file(tmp_path, [(5, 5, "a")]), output=tmp_path / "out" / "mask.tif")
+    with pytest.raises(InputError, match=f"{name} exists already; give --overwrite"):
+        label(call)
+    assert not (tmp_path / "cache").exists()
+    label(call.model_copy(update={"overwrite": True}))
+    assert (tmp_path / "out" / name).read_bytes() != b"precious"
+
+
+# --- what is refused
+
+
+def test_points_that_lie_elsewhere_are_refused_with_both_files(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    points = points_file(tmp_path, [(500, 5, "a"), (5, 500, "b")])
+    with pytest.raises(InputError, match=r"none of the 2 points of .*points.csv lies on .*scene.tif; check"):
+        label(settings(make_raster(FLAT), points))
+
+
+def test_a_class_that_is_not_in_the_table_is_refused_before_anything_is_computed(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "classes.toml").write_text('[[class]]\nname = "a"\n')
+    points = points_file(tmp_path, [(5, 5, "a"), (5, 6, "b")])
+    with pytest.raises(InputError, match=r"points.csv: 1 class names .* not in the class table: b; known: a"):
+        label(settings(make_raster(FLAT), points, classes=tmp_path / "classes.toml"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_table_of_the_points_is_kept_in_the_mask(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    (mask,) = label(settings(make_raster(FLAT), points_file(tmp_path, [(5, 5, 30), (50, 50, 4)])))
+    assert mask.classes.names == ("4", "30")
+    assert ClassTable.from_dict(load_group(mask.path).provenance["classes"]) == mask.classes
+    assert array(mask)[5, 5] == 1

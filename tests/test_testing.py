@@ -1,0 +1,228 @@
+"""The conformance kit passes what keeps the contract and names what each broken algorithm breaks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from superpoint.superpixels.slic import Slic
+from superpoint.testing import check_superpixel_algorithm, superpixelize_tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from superpoint.superpixels.algorithm import Origin, SuperpixelAlgorithm
+
+Labels = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Squares:
+    """The lattice, and each piece of a square that nodata cuts off by its first pixel: right, if dull."""
+
+    name: ClassVar[str] = "squares"
+    version: ClassVar[str] = "1"
+    region_size: int = 8
+
+    def halo(self, *, exact: bool = False) -> int:  # noqa: ARG002  # always exact
+        return self.region_size
+
+    def __call__(
+        self,
+        image: NDArray[np.float32],  # noqa: ARG002  # dull
+        valid: NDArray[np.bool_],
+        *,
+        origin: Origin,
+        rng: np.random.Generator,  # noqa: ARG002  # nothing is drawn
+    ) -> Labels:
+        rows, cols = np.indices(valid.shape)
+        rows, cols = rows + origin.row, cols + origin.col
+        squares = rows // self.region_size * 10_000 + cols // self.region_size
+        labels = np.zeros(valid.shape, np.uint32)
+        for square in np.unique(squares):
+            pieces, n_pieces = ndimage.label(valid & (squares == square))
+            for piece in range(1, n_pieces + 1):
+                inside = pieces == piece
+                labels[inside] = rows[inside][0] * origin.raster_shape[1] + cols[inside][0] + 1
+        return labels
+
+
+@dataclass(frozen=True)
+class Call:
+    """What an algorithm was called with."""
+
+    image: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    origin: Origin
+    rng: np.random.Generator
+
+    def shifted(self, labels: Labels, shift: int) -> Labels:
+        """Add to every id, which keeps all but determinism."""
+        return np.where(self.valid, labels + np.uint32(shift), 0).astype(np.uint32)
+
+
+def spoilt(spoil: Callable[[Labels, Call], object]) -> Squares:
+    """Squares that spoil what they return."""
+
+    class Spoilt(Squares):
+        def __call__(  # type: ignore[override]  # that is the point
+            self, image: NDArray[np.float32], valid: NDArray[np.bool_], *, origin: Origin, rng: np.random.Generator
+        ) -> object:
+            return spoil(super().__call__(image, valid, origin=origin, rng=rng), Call(image, valid, origin, rng))
+
+    return Spoilt()
+
+
+def meddling(labels: Labels, call: Call) -> object:
+    call.image[0, 0, 0] += 1
+    return labels
+
+
+def picky(labels: Labels, call: Call) -> object:
+    if len(call.image) > 4:
+        raise ValueError("only four bands")
+    return labels
+
+
+def stretching(labels: Labels, call: Call) -> object:
+    """Depend on the largest value of whatever is given, as scikit-image's SLIC does."""
+    return call.shifted(labels, int(1e3 * np.abs(call.image[:, call.valid]).max(initial=0)))
+
+
+class HalfHalo(Squares):
+    def halo(self, *, exact: bool = False) -> int:
+        return self.region_size / 2 if exact else self.region_size  # type: ignore[return-value]
+
+
+class NegativeHalo(Squares):
+    def halo(self, *, exact: bool = False) -> int:
+        return 0 if exact else -1
+
+
+class Nameless(Squares):
+    name: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired(Squares):
+    """JSON turns its tuple into a list."""
+
+    weights: tuple[float, float] = (1.0, 2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infinite(Squares):
+    limit: float = math.inf
+
+
+@dataclass(kw_only=True)
+class Thawed:
+    name: ClassVar[str] = "thawed"
+    version: ClassVar[str] = "1"
+    region_size: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backwards:
+    name: ClassVar[str] = "backwards"
+    version: ClassVar[str] = "1"
+    step: int = 1
+    region_size: int = 8
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [Slic(region_size=6, iterations=2), Slic(region_size=3.7, iterations=1, compactness=0), Slic(), Squares()],
+)
+def test_algorithms_that_keep_the_contract_pass(algorithm: SuperpixelAlgorithm) -> None:
+    check_superpixel_algorithm(algorithm)
+    check_superpixel_algorithm(algorithm, seed=7)
+
+
+def test_an_algorithm_that_promises_no_exact_halo_is_not_held_to_one() -> None:
+    class Frank(type(spoilt(stretching))):  # type: ignore[misc]
+        def halo(self, *, exact: bool = False) -> int:
+            if exact:
+                raise ValueError("this algorithm has no exact halo")
+            return 16
+
+    check_superpixel_algorithm(Frank())
+
+
+counter = itertools.count()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda labels, _: labels.astype(np.int32),
+            r"uint32 array of shape \(47, 62\), got int32 \(47, 62\) for an im",
+        ),
+        (lambda labels, _: labels[:-1], r"uint32 array of shape \(47, 62\), got uint32 \(46, 62\)"),
+        (lambda labels, _: labels.tolist(), "got list"),
+        (lambda labels, _: np.maximum(labels, 1), "got 1 on nodata at row 10, col 20 of an image with a hole"),
+        (lambda labels, _: labels - (labels > 0), "0 exactly where not valid, got 0 on a valid pixel at row 0, col 0"),
+        (
+            lambda labels, _: (labels > 0).astype(np.uint32),
+            "4-connected region; 1 is 2 for an image with a hole and an",
+        ),
+        (lambda _, call: ndimage.label(call.valid, np.ones((3, 3)))[0].astype(np.uint32), "one 4-connected region"),
+        (meddling, "leave its input as it is"),
+        (lambda labels, call: call.shifted(labels, next(counter)), "the same input must give the same labels"),
+        (
+            lambda labels, call: call.shifted(labels, threading.current_thread() is not threading.main_thread()),
+            "threads must give the same labels",
+        ),
+        (
+            lambda labels, call: call.shifted(labels, call.origin.row),
+            r"exact halo of 8 pixels tiles must give the labels of the whole raster; \d+ of \d+ pixels differ",
+        ),
+        (stretching, "tiles must give the labels of the whole raster"),
+        (
+            lambda labels, call: call.shifted(labels, call.rng.integers(10**6)),
+            "tiles must give the labels of the whole",
+        ),
+    ],
+)
+def test_labels_that_break_a_promise_are_named(spoil: Callable[[Labels, Call], object], sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_superpixel_algorithm(spoilt(spoil))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "sentence"),
+    [
+        (HalfHalo(), "halo of squares must be an int of 0 or more, got 4.0"),
+        (NegativeHalo(), "halo of squares must be an int of 0 or more, got -1"),
+        (Nameless(), "Nameless.name must be a class variable"),
+        (Paired(), r"come back from JSON as Paired\(.*\[1.0, 2.0\]\)"),
+        (Infinite(), "do not survive JSON"),
+        (Thawed(), "Thawed must be a frozen dataclass"),
+        (Backwards(), r"first parameter of Backwards must be region_size, got \['step', 'region_size'\]"),
+    ],
+)
+def test_parameters_that_break_a_promise_are_named(algorithm: SuperpixelAlgorithm, sentence: str) -> None:
+    with pytest.raises(AssertionError, match=sentence):
+        check_superpixel_algorithm(algorithm)
+
+
+def test_an_algorithm_that_cannot_take_the_bands_shows_its_own_error() -> None:
+    with pytest.raises(ValueError, match="only four bands"):
+        check_superpixel_algorithm(spoilt(picky))
+
+
+@pytest.mark.parametrize("tile_size", [1, 5, 16, 100])
+def test_tiles_put_together_cover_the_image(tile_size: int) -> None:
+    rng = np.random.default_rng(0)
+    image, valid = rng.random((2, 33, 41)).astype(np.float32), rng.random((33, 41)) < 0.9
+    labels = superpixelize_tiles(Squares(region_size=4), image, valid, tile_size=tile_size, halo=4)
+    np.testing.assert_array_equal(labels > 0, valid)
