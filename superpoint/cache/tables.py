@@ -87,7 +87,8 @@ def read_points(path: Path, *, class_column: str, crs: str | None = None) -> gpd
     kinds = sorted(set(table.geometry.geom_type.dropna()) - {"Point"})
     if kinds:
         raise InputError(
-            f"{path} holds {', '.join(kinds)}; only points can vote, convert it (in QGIS: Multipart to singleparts)"
+            f"{path} holds {', '.join(kinds)}; only points can vote; convert it in QGIS with "
+            f"'Multipart to singleparts' or 'Random points in polygons'"
         )
     return table
 

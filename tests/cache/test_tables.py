@@ -198,7 +198,7 @@ def test_shapes_that_are_not_points_are_named(tmp_path: Path) -> None:
     table.loc[1, "geometry"] = MultiPoint([(XS[1], YS[1])])
     table.to_parquet(tmp_path / "p.parquet")
     sentence = refusal(lambda: read_points(tmp_path / "p.parquet", class_column="class"))
-    assert "p.parquet holds MultiPoint, Polygon; only points can vote, convert it" in sentence
+    assert "p.parquet holds MultiPoint, Polygon; only points can vote; convert it" in sentence
 
 
 @pytest.mark.parametrize("name", ["p.gpkg", "p.geojson", "p.shp", "p.parquet", "p"])

@@ -52,6 +52,6 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     precious = tmp_path / "thesis.txt"
     precious.write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(InputError, match="give another --out"):
+        with pytest.raises(InputError, match="another --out"):
             demo(DemoSettings(out=tmp_path, overwrite=overwrite))
     assert precious.read_text() == "years of work"
