@@ -64,7 +64,6 @@ def main() -> None:
             checkpoint=Path(training.checkpoint),
             rasters=[arguments.raster],
             output=out / "map.tif",
-            overlap=arguments.patch // 4,
             overwrite=True,
         )
     )

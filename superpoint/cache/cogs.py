@@ -99,7 +99,7 @@ def write_cog(
                     OVERVIEW_RESAMPLING="NEAREST", BIGTIFF="IF_SAFER",
                 )  # fmt: skip
         except (RasterioError, OSError) as error:
-            raise InputError(f"cannot write {path}: {error}; is the disk full?") from error
+            raise InputError(f"cannot write {path}: {error}; check the space on the disk") from error
         cog.replace(path)
     return path
 

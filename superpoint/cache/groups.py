@@ -14,6 +14,7 @@ be made of whole chunks, and that is checked on every write.
 from __future__ import annotations
 
 import shutil
+import uuid
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,12 +157,8 @@ def open_group(
     path = cache.absolute() / kind / f"{name}-{digest(full)}.zarr"
     group = TiledGroup(path=str(path), georeference=georeference, tile_size=tile_size, provenance=full)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        root = zarr.open_group(str(path), mode="a")
-        if _MARK not in root.attrs:
-            # What a ledger says of a group that was deleted is no longer true.
-            shutil.rmtree(path.with_suffix(".ledger"), ignore_errors=True)
-            _lay_out(root, group, arrays)
+        if not _is_laid_out(path):
+            _put_in_place(group, arrays, path)
     except OSError as error:
         raise InputError(
             f"cannot write the cache folder {cache}: {error.strerror}; give another with --cache"
@@ -169,8 +166,32 @@ def open_group(
     return group
 
 
+def _is_laid_out(path: Path) -> bool:
+    try:
+        return _MARK in zarr.open_group(str(path), mode="r").attrs
+    except (FileNotFoundError, ValueError):  # not there, or not to be read
+        return False
+
+
+def _put_in_place(group: TiledGroup, arrays: Mapping[str, ArraySpec], path: Path) -> None:
+    """Lay the group out elsewhere and rename it: it is whole or not there, and of two clients the first wins."""
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    scratch.mkdir(parents=True)
+    try:
+        _lay_out(zarr.open_group(str(scratch), mode="w"), group, arrays)
+        if not _is_laid_out(path):
+            # What a ledger says of a group that was deleted or damaged is no longer true.
+            shutil.rmtree(path.with_suffix(".ledger"), ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+            scratch.rename(path)
+    except OSError:
+        if not _is_laid_out(path):  # or another client was faster
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def _lay_out(root: zarr.Group, group: TiledGroup, arrays: Mapping[str, ArraySpec]) -> None:
-    """Create all arrays; the mark comes last, so that a half-made group is made again."""
     grid = group.georeference
     for name, spec in arrays.items():
         root.create_array(
@@ -188,7 +209,6 @@ def _lay_out(root: zarr.Group, group: TiledGroup, arrays: Mapping[str, ArraySpec
                 "nodata": spec.fill_value,
                 **grid.convention_attributes(),
             },
-            overwrite=True,
         )
     for axis, values in grid.coordinates().items():
         root.create_array(
@@ -196,14 +216,12 @@ def _lay_out(root: zarr.Group, group: TiledGroup, arrays: Mapping[str, ArraySpec
             data=values,
             dimension_names=(axis,),
             attributes=grid.coordinate_attributes(axis),
-            overwrite=True,
         )
     root.create_array(
         "spatial_ref",
         data=np.array(0),
         dimension_names=(),
         attributes=grid.spatial_ref_attributes(),
-        overwrite=True,
     )
     root.attrs.update({**grid.convention_attributes(), _MARK: group.provenance})
     with warnings.catch_warnings():

@@ -111,6 +111,8 @@ def _read_csv(path: Path, crs: str | None) -> gpd.GeoDataFrame | pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)  # lines longer than the header
             # Spreadsheets write a byte order mark. Without index_col a longer line would shift the columns.
             options: dict[str, Any] = {"sep": None, "skipinitialspace": True, "encoding": "utf-8-sig"}
+            # Only an empty field is missing: "NA" and "None" may be classes.
+            options |= {"keep_default_na": False, "na_values": [""]}
             table = pd.read_csv(path, engine="python", index_col=False, **options).rename(columns=str.strip)
     except (ValueError, OSError, csv.Error, pd.errors.ParserWarning) as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"cannot read {path} as a CSV table: {error}") from error

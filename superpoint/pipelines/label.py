@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,6 +125,7 @@ def label(settings: LabelSettings) -> list[PseudoMask]:
             for raster, (points, found) in zip(rasters, placed, strict=True)
         ]
     refuse_failed([mask.label_map for mask in masks])
+    _refuse_if_none_used(masks, settings.points)
     if not outputs:
         return masks
     return [
@@ -153,6 +156,12 @@ def _refuse_if_none_inside(placed: list[tuple[QueryPoints, ClassTable]], rasters
             f"none of the {len(placed[0][0])} points of {source} lies on "
             f"{', '.join(raster.path for raster in rasters)}; check that they belong together and the points' CRS"
         )
+
+
+def _refuse_if_none_used(masks: list[PseudoMask], source: Path) -> None:
+    if not any(mask.points["used"] for mask in masks):
+        account = ", ".join(f"{n} {state.replace('_', ' ')}" for mask in masks for state, n in mask.points.items() if n)
+        raise InputError(f"no point of {source} could be used ({account}); check the points and the raster's nodata")
 
 
 def _label_raster(
@@ -265,7 +274,9 @@ def _export(mask: PseudoMask, output: Path, *, overwrite: bool) -> Path:
         ),
         overwrite=overwrite,
     )
-    account.write_bytes(account_path(group).read_bytes())
+    scratch = account.with_name(f".{account.name}.{os.getpid()}")
+    shutil.copyfile(account_path(group), scratch)
+    scratch.replace(account)
     profile = CogProfile(
         georeference=group.georeference,
         dtype="uint8",

@@ -70,7 +70,7 @@ def predict(settings: PredictSettings) -> list[Map]:
     for output in outputs:
         check_output(output, overwrite=settings.overwrite)
     module = load_module(settings.checkpoint)
-    if settings.overlap >= module.recipe.patch_size:
+    if _overlap(module, settings) >= module.recipe.patch_size:
         raise InputError(f"overlap {settings.overlap} must be less than the patch of {module.recipe.patch_size} pixels")
     rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
     for raster in rasters:
@@ -131,12 +131,16 @@ def _blocks(
             tile.core,
             shape=raster.shape,
             patch_size=recipe.patch_size,
-            overlap=settings.overlap,
+            overlap=_overlap(module, settings),
             batch_size=settings.batch_size,
             device=_device(settings.device),
         )
         _, valid = raster.read(tile.core)
         yield tile.core, np.where(valid, outputs.argmax(axis=0), IGNORE).astype(np.uint8)
+
+
+def _overlap(module: SegmentationModule, settings: PredictSettings) -> int:
+    return module.recipe.patch_size // 4 if settings.overlap is None else settings.overlap
 
 
 def _device(name: str) -> str:

@@ -185,7 +185,10 @@ class PredictSettings(Settings):
         Path, Field(description="The map, a COG with a colour table; a folder if there are several rasters.")
     ]
     bands: Annotated[list[int], Field(description="Band numbers from 1. [all but alpha]")] = []
-    overlap: Annotated[int, Field(ge=0, description="Pixels by which patches overlap; they are blended.")] = 64
+    overlap: Annotated[
+        int | None,
+        Field(ge=0, description="Pixels by which patches overlap; they are blended. [a quarter of the patch]"),
+    ] = None
     batch_size: Annotated[int, Field(ge=1, description="Patches a step.")] = 8
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
     overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("superpoint")
 
 DEFAULT_REGION_SIZE = 20.0
+HIDDEN_NODATA = 1e30  # no band measures anything this large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +167,7 @@ def _open(raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlg
     if scaling is None:
         log.warning("%s holds nothing but nodata: its label map is all 0", raster.path)
         scaling = Scaling(low=(0.0,) * len(raster.bands), high=(1.0,) * len(raster.bands))
+    _warn_of_hidden_nodata(raster, scaling)
     group = open_group(
         settings.cache,
         kind="label-maps",
@@ -182,6 +184,16 @@ def _open(raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlg
         },
     )
     return group, scaling
+
+
+def _warn_of_hidden_nodata(raster: Raster, scaling: Scaling) -> None:
+    for band, low, high in zip(raster.bands, scaling.low, scaling.high, strict=True):
+        if max(abs(low), abs(high)) > HIDDEN_NODATA:
+            log.warning(
+                "band %d of %s runs from %g to %g, which looks like a nodata value that is not declared; "
+                "declare it with: gdal_edit.py -a_nodata VALUE '%s'",
+                band, raster.path, low, high, raster.path,
+            )  # fmt: skip
 
 
 def _parameters(settings: SuperpixelSettings, shape: tuple[int, int]) -> dict[str, JsonValue]:

@@ -64,6 +64,6 @@ def _load(name: str) -> type[SuperpixelAlgorithm]:
     except ImportError as error:
         raise MissingExtraError(
             f"superpixel algorithm {name!r} needs a package that is not installed ({error.name}); "
-            f'install it with: pip install "superpoint[{name}]"'
+            f"install it, or the extra of the package that provides {name}"
         ) from error
     return loaded

@@ -254,6 +254,8 @@ def test_xarray_sees_whole_numbers_coordinates_and_crs(tmp_path: Path) -> None:
         np.testing.assert_array_equal(dataset.y, NORTH_UP.f - 10 * (np.arange(100) + 0.5))
         assert dataset.labels.rio.crs.to_epsg() == 32633
         assert dataset.labels.rio.transform() == NORTH_UP
+    with xr.open_zarr(group.path, decode_coords="all") as dataset:
+        assert set(dataset.labels.coords) == {"x", "y", "spatial_ref"}
 
 
 @quiet_rioxarray

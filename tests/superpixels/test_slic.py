@@ -268,8 +268,11 @@ def clusters(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int32], 
     return found
 
 
-def twin(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int64], dict[int, list[int]]]:
-    """Assign and update in whole numbers, one pixel and one centre after another."""
+def twin(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int64], dict[int, list[int]], int]:
+    """Assign and update in whole numbers, one pixel and one centre after another.
+
+    The last result counts pixels that no centre searched and that changed hands all the same.
+    """
     lattice = Lattice.over(valid.shape, region_size=slic.region_size)
     levels = min(512, math.isqrt(2**29 // (4 * len(image))))
     bands = np.rint(image.clip(-0.5, 1.5) * np.float32(levels)).astype(int)
@@ -278,6 +281,7 @@ def twin(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int64], dict
     home = {(r, c): (int(lattice.rows_of(np.array(r))), int(lattice.cols_of(np.array(c)))) for r, c in pixels}
     owner = {pixel: row * lattice.n_cols + col for pixel, (row, col) in home.items()}
     centres: dict[int, list[int]] = {}
+    n_strays = 0
     for _ in range(slic.iterations):
         members: dict[int, list[list[int]]] = {}
         for row, col in pixels:
@@ -306,11 +310,13 @@ def twin(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int64], dict
                 colour = sum((int(b) - c) ** 2 for b, c in zip(bands[:, row, col], centre[2:], strict=True))
                 return place + colour, cell
 
-            owner[row, col] = min(searching or near, key=distance)
+            nearest = min(searching or near, key=distance)
+            n_strays += not searching and nearest != owner[row, col]
+            owner[row, col] = nearest
     cells = np.full(valid.shape, -1)
     for pixel, cell in owner.items():
         cells[pixel] = cell
-    return cells, centres
+    return cells, centres, n_strays
 
 
 @settings(max_examples=40)
@@ -321,10 +327,29 @@ def twin(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int64], dict
 def test_the_kernels_cluster_as_their_plain_twin(scene: tuple[Image, Mask], slic: Slic) -> None:
     image, valid = scene
     cells, centres = clusters(slic, image, valid)
-    expected_cells, expected_centres = twin(slic, image, valid)
+    expected_cells, expected_centres, _ = twin(slic, image, valid)
     np.testing.assert_array_equal(cells, expected_cells)
     for cell, centre in expected_centres.items():
         assert centres[cell].tolist() == centre
+
+
+@pytest.mark.parametrize(
+    ("seed", "slic"),
+    [
+        (353_044_762, Slic(region_size=4, compactness=0, iterations=3)),
+        (1_220_183_703, Slic(region_size=4, compactness=1, iterations=3)),
+        (1_821_000_485, Slic(region_size=6, compactness=0, iterations=3)),
+    ],
+)
+def test_a_pixel_that_no_centre_searches_goes_to_the_nearest_of_the_cells_around_it(seed: int, slic: Slic) -> None:
+    # Found by trying: a few colours, sparse data, and centres that wander off from a pixel they alone could reach.
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 26)), int(rng.integers(1, 26)))
+    image = np.round(rng.random((1, *shape)) * rng.integers(1, 4)).astype(np.float32)
+    valid = rng.random(shape) < rng.choice([1, 0.5, 0.3, 0.15])
+    expected, _, n_strays = twin(slic, image, valid)
+    assert n_strays
+    np.testing.assert_array_equal(clusters(slic, image, valid)[0], expected)
 
 
 def test_values_beyond_the_range_are_clipped_and_the_others_rounded_to_the_nearest_level() -> None:
