@@ -13,7 +13,7 @@ from hypothesis import settings
 from rasterio.errors import NotGeoreferencedWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from affine import Affine
@@ -59,3 +59,14 @@ def make_raster(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Small networks only wait for each other's threads, the more so on a shared machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
