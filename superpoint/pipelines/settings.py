@@ -217,7 +217,7 @@ class DemoSettings(Settings):
     out: Annotated[Path, Field(description="Folder for everything the demo makes.")] = Path("superpoint-demo")
     size: Annotated[int, Field(ge=256, description="Side of each of the two scenes in pixels.")] = 768
     n_points: Annotated[int, Field(ge=6, description="Query points, the same number for each class.")] = 240
-    epochs: Annotated[int, Field(ge=1, description="Passes of each of the two trainings.")] = 24
+    epochs: Annotated[int, Field(ge=1, description="Passes of each of the two trainings.")] = 20
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
     seed: Annotated[int, Field(ge=0, description="Seed of scenes, points and training.")] = 0
     overwrite: Annotated[bool, Field(description="Replace what --out holds.")] = False
