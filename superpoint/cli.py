@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic.fields import FieldInfo
+
+INTERRUPTED = 130  # the exit code of a command that was stopped with Ctrl-C
 
 app = typer.Typer(
     name="superpoint",
@@ -74,7 +76,10 @@ def add_command(step: str, form: type[BaseModel], summary: Callable[[Any], Any],
         as_json = values.pop("json")
         given = {name: value for name, value in values.items() if value is not None and value != []}
         settings = form(**{name: _read_value(form, name, value) for name, value in given.items()})
-        result = getattr(importlib.import_module(f"superpoint.pipelines.{step}"), step)(settings)
+        try:
+            result = getattr(importlib.import_module(f"superpoint.pipelines.{step}"), step)(settings)
+        except KeyboardInterrupt:  # click would end without a word
+            _stop("stopped; what is done is kept, run the same command again to go on", INTERRUPTED)
         if as_json:
             sys.stdout.write(json.dumps(to_jsonable_python(_plain(result), inf_nan_mode="null"), indent=2) + "\n")
         else:
@@ -161,11 +166,13 @@ def main() -> None:
         _stop(str(error), error.exit_code)
     except ValidationError as error:
         _stop(_sentence(error), InputError.exit_code)
-    except KeyboardInterrupt:
-        _stop("stopped; what is done is kept, run the same command again to go on", 130)
+    except OSError as error:
+        _stop(
+            f"{error.strerror or error}: {error.filename or 'a file'}; what is done is kept", SuperpointError.exit_code
+        )
 
 
-def _stop(sentence: str, exit_code: int) -> None:
+def _stop(sentence: str, exit_code: int) -> NoReturn:
     console.print(f"[bold red]error:[/bold red] {escape(sentence)}", soft_wrap=True, highlight=False)
     raise SystemExit(exit_code)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pieces = Callable[[], Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]]]
-    """Reads everything once more, as pairs of image (bands, rows, cols) and valid (rows, cols)."""
+    """Reads everything once more, as pairs of image (bands, rows, cols) and valid (rows, cols); NaN is no value."""
 
 PERCENTILES = (1.0, 99.0)
 _BINS = 2**16
@@ -58,15 +58,22 @@ class Scaling:
         Returns
         -------
         float32 array of shape (bands, rows, cols)
-            A constant band becomes 0.
+            A constant band becomes 0, and so does NaN.
+
+        Raises
+        ------
+        ValueError
+            If the image has another number of bands.
         """
         low = np.array(self.low, np.float32)[:, None, None]
         high = np.array(self.high, np.float32)[:, None, None]
         span = np.where(high > low, high - low, np.float32(1))
         values = image if valid is None else np.where(valid, image, low)
+        if len(image) != len(self.low):
+            raise ValueError(f"an image of {len(image)} bands cannot be scaled as one of {len(self.low)}")
         scaled: NDArray[np.float32] = values - low  # (band, row, col)
         scaled /= span
-        return scaled
+        return np.nan_to_num(scaled, copy=False, nan=0.0)
 
 
 def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | None:
@@ -88,17 +95,18 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
     """
     coarse = np.zeros((n_bands, _BINS), np.int64)
     for image, valid in pieces():
-        for band, keys in enumerate(_sortable(image[:, valid])):
-            coarse[band] += np.bincount(keys >> 16, minlength=_BINS)
-    n_valid = int(coarse[0].sum())
-    if n_valid == 0:
+        for band, values in enumerate(image[:, valid]):
+            coarse[band] += np.bincount(_sortable(values) >> 16, minlength=_BINS)
+    if not coarse.any():
         return None
-    ranks = [int(percentile / 100 * (n_valid - 1)) for percentile in PERCENTILES]
-    bins = np.array([[_bin_of(counts, rank) for rank in ranks] for counts in coarse])  # (band, percentile)
+    coarse[coarse.sum(axis=1) == 0, _SIGN >> 16] = 1  # a band without a value is constantly 0
+    shares = np.array(PERCENTILES) / 100
+    ranks = (shares * (coarse.sum(axis=1)[:, None] - 1)).astype(np.int64)  # (band, percentile)
+    bins = np.array([[_bin_of(c, rank) for rank in row] for c, row in zip(coarse, ranks.tolist(), strict=True)])
     before = np.array([[counts[:b].sum() for b in row] for counts, row in zip(coarse, bins, strict=True)])
     found: NDArray[np.uint32] = (bins << 16).astype(np.uint32)
     if np.dtype(dtype).itemsize > 1:
-        found |= _fine_bins(pieces, bins, np.array(ranks) - before)
+        found |= _fine_bins(pieces, bins, ranks - before)
     else:  # the upper 16 bits of a float32 hold any 8-bit integer; below them are zeros, complemented if negative
         found |= np.where(found & _SIGN, np.uint32(0), np.uint32(_BINS - 1))
     values = _from_sortable(found)
@@ -108,10 +116,12 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
 def _fine_bins(pieces: Pieces, bins: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
     fine = np.zeros((*bins.shape, _BINS), np.int64)
     for image, valid in pieces():
-        for band, keys in enumerate(_sortable(image[:, valid])):
+        for band, values in enumerate(image[:, valid]):
+            keys = _sortable(values)
             for index, coarse_bin in enumerate(bins[band]):
                 inside = keys[(keys >> 16) == coarse_bin]
                 fine[band, index] += np.bincount(inside & (_BINS - 1), minlength=_BINS)
+    fine[fine.sum(axis=2) == 0, 0] = 1  # the band without a value
     found = [[_bin_of(c, r) for c, r in zip(cs, rs, strict=True)] for cs, rs in zip(fine, ranks.tolist(), strict=True)]
     return np.array(found, np.uint32)
 
@@ -121,8 +131,8 @@ def _bin_of(counts: NDArray[np.int64], rank: int) -> int:
 
 
 def _sortable(values: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Return integers in the order of the floats; -0.0 counts as 0.0."""
-    bits = (values.astype(np.float32) + np.float32(0)).view(np.uint32)
+    """Return integers in the order of the floats, without NaN; -0.0 counts as 0.0."""
+    bits = (values[~np.isnan(values)].astype(np.float32) + np.float32(0)).view(np.uint32)
     return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import rasterio
 import rasterio.shutil
 import rasterio.windows
+from rasterio._err import CPLE_BaseError  # what a full disk raises; rasterio exports no public name for it
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from superpoint.errors import InputError
@@ -98,7 +99,7 @@ def write_cog(
                     plain, cog, driver="COG", BLOCKSIZE=BLOCK, COMPRESS="DEFLATE", PREDICTOR="YES",
                     OVERVIEW_RESAMPLING="NEAREST", BIGTIFF="IF_SAFER",
                 )  # fmt: skip
-        except (RasterioError, OSError) as error:
+        except (RasterioError, CPLE_BaseError, OSError) as error:
             raise InputError(f"cannot write {path}: {error}; check the space on the disk") from error
         cog.replace(path)
     return path

@@ -13,6 +13,8 @@ import numpy as np
 import pyproj
 from affine import Affine
 
+from superpoint.errors import InputError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -96,3 +98,24 @@ class Georeference:
             code = {"proj:code": ":".join(authority)} if authority else {}
             attributes |= {"_CRS": {"wkt": self.crs}, "proj:wkt2": self.crs} | code
         return attributes
+
+
+def refuse_other_grid(path: str, grid: Georeference, other_path: str, other: Georeference) -> None:
+    """Refuse two rasters that are not on one grid; one without a CRS is compared by its shape alone.
+
+    Raises
+    ------
+    InputError
+        If so; the message names both and says what to do.
+    """
+    if grid.shape != other.shape:
+        raise InputError(
+            f"{path} has {grid.shape[0]} x {grid.shape[1]} pixels and {other_path} {other.shape[0]} x "
+            f"{other.shape[1]}; put the mask on the other's grid (nearest, never bilinear)"
+        )
+    if grid.crs is None or other.crs is None:
+        return
+    pixel = max(abs(value) for value in (*other.transform[:2], *other.transform[3:5]))
+    moved = np.abs(np.subtract(grid.transform, other.transform)).max() > pixel / 100
+    if moved or pyproj.CRS(grid.crs) != pyproj.CRS(other.crs):
+        raise InputError(f"{path} and {other_path} lie on different grids; put the mask on the other's grid (nearest)")

@@ -15,6 +15,7 @@ from superpoint.cache.groups import load_group
 from superpoint.cache.rasters import open_dataset, open_raster
 from superpoint.classes import IGNORE, ClassTable
 from superpoint.errors import InputError
+from superpoint.tiles import TileGrid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,7 @@ class Mask:
 
     def _values(self, dataset: Any, area: rasterio.windows.Window) -> NDArray[np.uint8]:  # noqa: ANN401  # rasterio publishes no types
         if self.kind == "colors":
-            return self.classes.from_colors(dataset.read([1, 2, 3], window=area).astype(np.uint8))
+            return self.classes.from_colors(dataset.read([1, 2, 3], window=area))
         band = dataset.read(1, window=area)
         if self.kind == "palette":
             colors = dataset.colormap(1)
@@ -73,7 +74,11 @@ class Mask:
         return self._checked(np.where(labelled, band, IGNORE))
 
     def _checked(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        unknown = [v for v in np.unique(values).tolist() if v != IGNORE and not 0 <= v < len(self.classes)]
+        found = np.unique(values)
+        fractions = found[found != np.floor(found)]
+        if fractions.size:
+            raise InputError(f"value {fractions[0]:g} is no class; was the mask resampled? Only nearest keeps classes")
+        unknown = [v for v in found.tolist() if v != IGNORE and not 0 <= v < len(self.classes)]
         unknown = [v for v in unknown if self.classes.value_of(v) != IGNORE]
         if unknown:
             raise InputError(
@@ -104,6 +109,12 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
             raise InputError(f"{path} is not a pseudo-mask; give a folder of the cache's pseudo-masks")
         own = ClassTable.from_dict(group.provenance["classes"])
         _check_agreement(path, own, classes)
+        grid = TileGrid(shape=group.georeference.shape, size=group.tile_size)
+        n_done = len(group.ledger.done(grid))
+        if n_done < len(grid):
+            raise InputError(
+                f"{path} is not finished, {n_done} of {len(grid)} tiles are done; run the same label command"
+            )
         return Mask(path=str(path), kind="group", georeference=group.georeference, classes=own)
     raster = open_raster(path)
     with open_dataset(raster.path) as dataset:
@@ -118,9 +129,23 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
     kind: Literal["values", "colors", "palette"] = "values"
     if n_bands >= 3:  # noqa: PLR2004  # red, green, blue
         kind = "colors"
+        if raster.dtype != "uint8":
+            raise InputError(f"{path} has {n_bands} bands of {raster.dtype}; a mask is one band, or colours in uint8")
     elif is_palette and own_table is None:
         kind = "palette"
+    if kind == "values" and own_table is None:
+        _refuse_renumbered(path, table)
     return Mask(path=raster.path, kind=kind, georeference=raster.georeference, classes=table)
+
+
+def _refuse_renumbered(path: Path, classes: ClassTable) -> None:
+    """Refuse to read codes by a table made of other codes: points with 1, 2, 3 became the values 0, 1, 2."""
+    codes = [name for name in classes.names if name.lstrip("-").isdigit()]
+    if len(codes) == len(classes) and any(int(c.name) != c.value for c in classes.classes):
+        raise InputError(
+            f"{path} holds class values, and the class table that was made of the points has "
+            f"{', '.join(f'{c.value} = {c.name}' for c in classes.classes)}; give both one table with --classes"
+        )
 
 
 def _check_agreement(path: Path, own: ClassTable | None, given: ClassTable | None) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 import rasterio.windows
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from superpoint.cache.georeference import Georeference
@@ -46,6 +46,10 @@ class Raster:
     dtype: str
     """Data type as stored."""
     georeference: Georeference
+    nodata: str
+    """Declared nodata value of each band used, as text; empty where there is none."""
+    has_gaps: bool
+    """Whether some pixels may be without data."""
     files: tuple[tuple[str, int, int], ...]
     """Name, size in bytes and time of change in nanoseconds of each local file it consists of."""
 
@@ -61,7 +65,9 @@ class Raster:
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this source from any other, as JSON: the source's part of a cache key."""
-        return {"path": self.path, "bands": list(self.bands), "files": [list(file) for file in self.files]}
+        grid = {"shape": list(self.shape), "transform": list(self.georeference.transform), "crs": self.georeference.crs}
+        files = [list(file) for file in self.files]
+        return {"path": self.path, "bands": list(self.bands), "nodata": self.nodata, "grid": grid, "files": files}
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window.
@@ -74,7 +80,7 @@ class Raster:
         Returns
         -------
         image : float32 array of shape (bands, rows, cols)
-            As stored; 0 where not valid.
+            As stored; 0 where not valid, NaN where a band of a valid pixel is nodata.
         valid : bool array of shape (rows, cols)
             False on nodata (a pixel that is nodata in every band used, masked, or transparent) and where any
             of them is not finite.
@@ -88,13 +94,14 @@ class Raster:
         try:
             with open_dataset(self.path) as dataset:
                 image = dataset.read(list(self.bands), window=area, out_dtype=np.float32)
-                valid = (dataset.read_masks(list(self.bands), window=area) > 0).any(axis=0)
+                known = dataset.read_masks(list(self.bands), window=area) > 0  # (band, row, col)
         except (RasterioError, MemoryError) as error:
             raise InputError(
                 f"cannot read {self.path} at row {window.row}, col {window.col}: {_reason(error)}; "
                 f"the file is damaged or cut short, get it again"
             ) from error
-        valid &= np.isfinite(image).all(axis=0)
+        valid = known.any(axis=0) & np.isfinite(image).all(axis=0)
+        image[~known] = np.nan
         image[:, ~valid] = 0
         return image, valid
 
@@ -144,8 +151,14 @@ def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noq
     if dataset.gcps[0] and dataset.transform.is_identity:
         warped = Path(path).with_suffix(".warped.tif").name
         raise InputError(f"{path} has ground control points only; run: gdalwarp '{path}' {warped} and use {warped}")
-    files = tuple(_file_facts(name) for name in dataset.files if Path(name).is_file())
+    # Statistics and overviews beside a raster come and go; the pixels do not.
+    local = [Path(name) for name in dataset.files if Path(name).is_file()]
+    files = tuple(_file_facts(file) for file in local if not file.name.endswith((".aux.xml", ".ovr")))
     dtypes = dataset.dtypes
+    if any(name.startswith("complex") for name in dtypes):
+        raise InputError(
+            f"{path} holds complex numbers; give their magnitude, as made by: gdal_calc.py --calc 'abs(A)'"
+        )
     _distrust(path, dataset, dtypes, sum(size for _, size, _ in files))
     chosen = bands or _bands_but_alpha(dataset)
     missing = [band for band in chosen if not 1 <= band <= dataset.count]
@@ -159,6 +172,11 @@ def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noq
             shape=dataset.shape,
             transform=tuple(dataset.transform)[:6],
             crs=dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else None,
+        ),
+        nodata=",".join("" if dataset.nodatavals[b - 1] is None else repr(dataset.nodatavals[b - 1]) for b in chosen),
+        has_gaps=any(
+            MaskFlags.all_valid not in dataset.mask_flag_enums[b - 1] or dtypes[b - 1].startswith("float")
+            for b in chosen
         ),
         files=files,
     )
@@ -190,9 +208,9 @@ def _distrust(path: str, dataset: Any, dtypes: tuple[str, ...], n_file_bytes: in
         )
 
 
-def _file_facts(name: str) -> tuple[str, int, int]:
-    status = Path(name).stat()
-    return Path(name).name, status.st_size, status.st_mtime_ns
+def _file_facts(file: Path) -> tuple[str, int, int]:
+    status = file.stat()
+    return file.name, status.st_size, status.st_mtime_ns
 
 
 def _reason(error: BaseException) -> str:

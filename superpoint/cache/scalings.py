@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from superpoint.cache.rasters import Raster
 
-WINDOW = 2048  # side of the windows read, pixels
+WINDOW_SAMPLES = 2**24  # samples read at a time, all bands together
 
 
 def scaling_of(
@@ -70,6 +71,11 @@ def n_reads(dtype: str) -> int:
     return 1 if _dtype_bytes(dtype) == 1 else 2
 
 
+def window_of(raster: Raster) -> int:
+    """Return the side of the windows read, in pixels: fewer where there are many bands, at least 256."""
+    return max(256, math.isqrt(WINDOW_SAMPLES // len(raster.bands)) // 256 * 256)
+
+
 def _dtype_bytes(dtype: str) -> int:
     return np.dtype(dtype).itemsize
 
@@ -78,7 +84,7 @@ def _pieces(
     rasters: Sequence[Raster], on_pixels: Callable[[int], None]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     for raster in rasters:
-        for tile in TileGrid(shape=raster.shape, size=WINDOW):
+        for tile in TileGrid(shape=raster.shape, size=window_of(raster)):
             yield raster.read(tile.core)
             on_pixels(tile.core.n_rows * tile.core.n_cols)
 

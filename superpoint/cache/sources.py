@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from superpoint.errors import InputError
+from superpoint.cache.georeference import refuse_other_grid
+from superpoint.classes import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,15 +28,7 @@ class LabelledRaster:
     scaling: Scaling
 
     def __post_init__(self) -> None:
-        ours, theirs = self.raster.georeference, self.mask.georeference
-        if ours.shape != theirs.shape:
-            raise InputError(
-                f"{self.mask.path} has {theirs.shape[0]} x {theirs.shape[1]} pixels and its raster {self.raster.path} "
-                f"{ours.shape[0]} x {ours.shape[1]}; put the mask on the raster's grid (nearest, never bilinear)"
-            )
-        placed = ours.crs is not None and theirs.crs is not None
-        if placed and not np.allclose(ours.transform, theirs.transform, rtol=1e-9, atol=1e-9):
-            raise InputError(f"{self.mask.path} lies elsewhere than its raster {self.raster.path}; give masks in order")
+        refuse_other_grid(self.mask.path, self.mask.georeference, self.raster.path, self.raster.georeference)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,5 +41,9 @@ class LabelledRaster:
         return self.scaling.apply(image, valid)
 
     def labels(self, window: Window) -> NDArray[np.uint8]:
-        """Read a window of the mask; 255 is unlabelled."""
-        return self.mask.read(window)
+        """Read a window of the mask; 255 is unlabelled, and so is a pixel without data, whatever the mask says."""
+        labels = self.mask.read(window)
+        if not self.raster.has_gaps:
+            return labels
+        _, valid = self.raster.read(window)
+        return np.where(valid, labels, IGNORE).astype(np.uint8)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import pandas as pd
+import pyogrio
 import pyproj
 
 from superpoint.classes import ClassTable
@@ -47,7 +48,9 @@ def read_class_table(path: Path) -> ClassTable:
         raise InputError(f"{path}: {error}") from error
 
 
-def read_points(path: Path, *, class_column: str, crs: str | None = None) -> gpd.GeoDataFrame | pd.DataFrame:
+def read_points(
+    path: Path, *, class_column: str, crs: str | None = None, layer: str | None = None
+) -> gpd.GeoDataFrame | pd.DataFrame:
     """Read query points from any vector file, GeoParquet or CSV.
 
     Parameters
@@ -59,6 +62,8 @@ def read_points(path: Path, *, class_column: str, crs: str | None = None) -> gpd
         Column that holds the class.
     crs : str, optional
         CRS of the points where the file has none.
+    layer : str, optional
+        Layer of a file that has several.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def read_points(path: Path, *, class_column: str, crs: str | None = None) -> gpd
     """
     if not path.exists():
         raise InputError(f"points file {path} does not exist; check the path")
-    table = _read_csv(path, crs) if path.suffix.lower() in (".csv", ".tsv", ".txt") else _read_vector(path)
+    table = _read_csv(path, crs) if path.suffix.lower() in (".csv", ".tsv", ".txt") else _read_vector(path, layer)
     if class_column not in table.columns:
         known = [str(name) for name in table.columns if name != "geometry"]
         raise InputError(
@@ -93,16 +98,30 @@ def read_points(path: Path, *, class_column: str, crs: str | None = None) -> gpd
     return table
 
 
-def _read_vector(path: Path) -> gpd.GeoDataFrame:
+def _read_vector(path: Path, layer: str | None) -> gpd.GeoDataFrame:
     try:
         parquet = path.suffix.lower() in (".parquet", ".geoparquet", ".pq")
-        table = gpd.read_parquet(path) if parquet else gpd.read_file(path)
+        if not parquet and layer is None:
+            layer = _only_layer(path)
+        table = gpd.read_parquet(path) if parquet else gpd.read_file(path, layer=layer)
+    except InputError:
+        raise
     except Exception as error:  # readers raise what their libraries raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cannot read points from {path}: {reason}; give a file that ogrinfo reads") from error
     if not isinstance(table, gpd.GeoDataFrame):
         raise InputError(f"{path} has no geometry; give points, or a CSV with x,y or row,col")
     return table
+
+
+def _only_layer(path: Path) -> str | None:
+    """Return the name of the one layer with geometries; None if there is none at all."""
+    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if not names:
+        return None
+    if len(names) > 1:
+        raise InputError(f"{path} has the layers {', '.join(names)}; choose one with --layer")
+    return names[0]
 
 
 def _read_csv(path: Path, crs: str | None) -> gpd.GeoDataFrame | pd.DataFrame:
@@ -183,6 +202,8 @@ def place_points(
         values = values_of(labels, classes)
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
+    except TypeError as error:  # a list or another thing that cannot be looked up
+        raise InputError(f"{source}: the class column {class_column!r} holds no names or numbers; {error}") from error
     return QueryPoints(rows=rows, cols=cols, values=values), classes
 
 
@@ -198,7 +219,10 @@ def _pixels(
             f"{raster} has no CRS, so the world coordinates of {source} lie nowhere on it; "
             f"give pixel coordinates (a CSV with row,col) or set the CRS with: gdal_edit.py -a_srs EPSG:CODE '{raster}'"
         )
-    placed = table.geometry.to_crs(georeference.crs)
+    try:
+        placed = table.geometry.to_crs(georeference.crs)
+    except pyproj.exceptions.ProjError as error:
+        raise InputError(f"the points of {source} cannot be put into the CRS of {raster}: {error}") from error
     return pixels_of(placed.x.to_numpy(float), placed.y.to_numpy(float), georeference.affine)
 
 

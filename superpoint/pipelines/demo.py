@@ -26,7 +26,7 @@ from superpoint.models import require_train_extra
 from superpoint.overview import draw_overview
 from superpoint.pipelines.evaluate import Evaluation, evaluate
 from superpoint.pipelines.label import label
-from superpoint.pipelines.outputs import write_document
+from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.predict import predict
 from superpoint.pipelines.settings import EvaluateSettings, LabelSettings, PredictSettings, TrainSettings
 from superpoint.pipelines.superpixelize import export_labels
@@ -48,6 +48,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("superpoint")
 
+MARKER = ".superpoint-demo"
+MADE = (
+    "scene.tif", "scene-truth.tif", "unseen.tif", "unseen-truth.tif", "classes.toml", "points.gpkg", "label-map.tif",
+    "pseudo-mask.tif", "pseudo-mask.evidence.tif", "pseudo-mask.points.parquet", "overview.png", "demo.json",
+)  # fmt: skip
 REGION_SIZE = 16.0
 CRS_CODE = "EPSG:32631"
 PIXEL_M = 0.6
@@ -136,19 +141,19 @@ def demo(settings: DemoSettings) -> Demo:
 
 
 def _claim(out: Path, *, overwrite: bool) -> None:
-    """Make the folder; replace what an earlier demo left only if asked to."""
-    if out.exists() and any(out.iterdir()):
+    """Make the folder; of an earlier demo, and only if asked to, replace what the demo makes and nothing else."""
+    marker = out / MARKER
+    if out.is_dir() and any(out.iterdir()):
+        if not marker.exists():
+            raise InputError(f"the folder {out} is not empty and was not made by the demo; give another --out")
         if not overwrite:
-            raise InputError(
-                f"the folder {out} is not empty; give --overwrite to replace an earlier demo, or another --out"
-            )
-        if not (out / "classes.toml").exists():
-            raise InputError(f"the folder {out} was not made by the demo; give another --out")
-        shutil.rmtree(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}; give another --out") from error
+            raise InputError(f"{out} holds an earlier demo; give --overwrite to replace it, or another --out")
+        for folder in ("weak", "full", "cache"):
+            shutil.rmtree(out / folder, ignore_errors=True)
+        for name in MADE:
+            (out / name).unlink(missing_ok=True)
+    claim_folder(out)
+    marker.touch()
 
 
 def _georeference(shape: tuple[int, int]) -> Georeference:

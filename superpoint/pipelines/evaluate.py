@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from superpoint.cache.georeference import refuse_other_grid
 from superpoint.cache.masks import open_mask
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError
@@ -60,11 +61,7 @@ def evaluate(settings: EvaluateSettings) -> Evaluation:
 
 
 def _compare(predicted: Mask, truth: Mask, n_classes: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    if predicted.shape != truth.shape:
-        raise InputError(
-            f"{predicted.path} has {predicted.shape[0]} x {predicted.shape[1]} pixels and {truth.path} "
-            f"{truth.shape[0]} x {truth.shape[1]}; put the truth on the map's grid (nearest, never bilinear)"
-        )
+    refuse_other_grid(truth.path, truth.georeference, predicted.path, predicted.georeference)
     if truth.classes.names != predicted.classes.names:
         raise InputError(
             f"{truth.path} has other classes than {predicted.path}; give their common table with --classes"

@@ -68,6 +68,10 @@ def open_client(*, workers: int, scheduler: str | None) -> Iterator[Client | Non
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {scheduler!r}; start one with: dask scheduler") from error
         with client:
+            try:
+                client.wait_for_workers(1, timeout=30)
+            except TimeoutError as error:
+                raise InputError(f"the scheduler at {scheduler!r} has no workers; start one: dask worker") from error
             yield client
         return
     with (

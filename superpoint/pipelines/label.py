@@ -14,7 +14,8 @@ import numpy as np
 
 from superpoint.cache.cogs import CogProfile, check_output, write_cog
 from superpoint.cache.groups import ArraySpec, TiledGroup, load_group, open_group
-from superpoint.cache.keys import digest, file_digest
+from superpoint.cache.keys import checksum, digest, file_digest
+from superpoint.cache.masks import CLASSES_TAG
 from superpoint.cache.rasters import Raster, open_raster
 from superpoint.cache.tables import place_points, read_class_table, read_points, write_account
 from superpoint.classes import IGNORE, ClassTable
@@ -61,6 +62,7 @@ class PseudoMask:
     """Labelled pixels over all pixels of the raster with data."""
     class_pixels: dict[str, int]
     """Labelled pixels of each class, by name."""
+    n_tiles: int
     n_computed: int
     """Tiles painted by this call."""
     n_failed: int
@@ -113,7 +115,9 @@ def label(settings: LabelSettings) -> list[PseudoMask]:
             check_output(path, overwrite=settings.overwrite)
     classes = read_class_table(settings.classes) if settings.classes else None
     rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
-    table = read_points(settings.points, class_column=settings.class_column, crs=settings.points_crs)
+    table = read_points(
+        settings.points, class_column=settings.class_column, crs=settings.points_crs, layer=settings.layer
+    )
     placed = [_place(table, raster, classes, settings) for raster in rasters]
     if classes is None:
         found = placed[0][1]
@@ -124,7 +128,7 @@ def label(settings: LabelSettings) -> list[PseudoMask]:
             _label_raster(raster, points, table, found, settings, client)
             for raster, (points, found) in zip(rasters, placed, strict=True)
         ]
-    refuse_failed([mask.label_map for mask in masks])
+    refuse_failed(masks)
     _refuse_if_none_used(masks, settings.points)
     if not outputs:
         return masks
@@ -186,12 +190,12 @@ def _label_raster(
         arrays=ARRAYS,
         provenance={
             "label_map": {"digest": digest(source.provenance), **source.provenance},
+            # What votes is in the key as it was read and placed: a file's bytes may lie in several files.
             "points": {
                 "name": settings.points.name,
-                "digest": file_digest(settings.points),
-                "class_column": settings.class_column,
+                "digest": file_digest(settings.points) if settings.points.is_file() else None,
+                "placed": checksum(points.rows, points.cols, points.values),
             },
-            "points_crs": settings.points_crs,
             "classes": classes.to_dict(),
             "tie": settings.tie,
         },
@@ -208,11 +212,12 @@ def _label_raster(
     return PseudoMask(
         raster=raster.path,
         path=group.path,
-        label_map=replace(label_map, n_failed=n_failed),
+        label_map=label_map,
         classes=classes,
         points=sums(states),
         coverage=sum(class_pixels) / n_data if n_data else 0.0,
         class_pixels=dict(zip(classes.names, class_pixels, strict=True)),
+        n_tiles=len(grid),
         n_computed=len(records) - n_failed,
         n_failed=n_failed,
         seconds=round(label_map.seconds + time.perf_counter() - started, 3),
@@ -254,7 +259,7 @@ def _companions(output: Path) -> tuple[Path, Path, Path]:
 def _export(mask: PseudoMask, output: Path, *, overwrite: bool) -> Path:
     group = load_group(mask.path)
     _, evidence, account = _companions(output)
-    tags = {"SUPERPOINT_CLASSES": mask.classes.to_dict(), "SUPERPOINT_PROVENANCE": group.provenance}
+    tags = {CLASSES_TAG: mask.classes.to_dict(), "SUPERPOINT_PROVENANCE": group.provenance}
     windows = list(block_windows(group))
     write_cog(
         evidence,

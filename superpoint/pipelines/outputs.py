@@ -29,16 +29,43 @@ def outputs_of(output: Path | None, rasters: Sequence[Path], *, suffix: str) -> 
     """
     if output is None:
         return []
-    if len(rasters) == 1 and not output.is_dir():
-        return [output]
-    if output.suffix:
-        raise InputError(f"there are {len(rasters)} rasters and one output file {output}; give a folder")
-    outputs = [output / f"{raster.stem}.{suffix}.tif" for raster in rasters]
-    if len(set(outputs)) < len(outputs):
-        raise InputError(
-            f"rasters of the same name would share an output in {output}; rename them or run them one by one"
-        )
+    if output.is_dir() or len(rasters) > 1:
+        if output.suffix and not output.is_dir():
+            raise InputError(f"there are {len(rasters)} rasters and one output file {output}; give a folder")
+        outputs = [output / f"{name}.{suffix}.tif" for name in _distinct_names(rasters)]
+    else:
+        outputs = [output]
+    inputs = {raster.resolve() for raster in rasters}
+    for path in outputs:
+        if path.resolve() in inputs:
+            raise InputError(f"the output {path} is an input; give another output")
     return outputs
+
+
+def _distinct_names(rasters: Sequence[Path]) -> list[str]:
+    """Name outputs after their rasters, with as many folders before the name as tell them apart."""
+    for depth in range(1, 5):
+        names = [
+            "-".join((*raster.absolute().parts[1:-1][-depth + 1 :], raster.stem) if depth > 1 else (raster.stem,))
+            for raster in rasters
+        ]
+        if len(set(names)) == len(names):
+            return [name.replace(" ", "-") for name in names]
+    raise InputError("rasters of the same name would share an output; give each raster once")
+
+
+def claim_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises
+    ------
+    InputError
+        If that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}; give another --out") from error
 
 
 def block_windows(group: TiledGroup) -> Iterator[Window]:

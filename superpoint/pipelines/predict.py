@@ -72,12 +72,10 @@ def predict(settings: PredictSettings) -> list[Map]:
     module = load_module(settings.checkpoint)
     if _overlap(module, settings) >= module.recipe.patch_size:
         raise InputError(f"overlap {settings.overlap} must be less than the patch of {module.recipe.patch_size} pixels")
-    rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
-    for raster in rasters:
-        if len(raster.bands) != module.recipe.bands:
-            raise InputError(
-                f"{raster.path} has {len(raster.bands)} bands and the network {module.recipe.bands}; use --bands"
-            )
+    bands = tuple(settings.bands) or module.recipe.band_numbers
+    if len(bands) != module.recipe.bands:
+        raise InputError(f"{len(bands)} bands are given with --bands; the network sees {module.recipe.bands}")
+    rasters = [open_raster(path, bands=bands) for path in settings.rasters]
     return [_map(raster, output, module, settings) for raster, output in zip(rasters, outputs, strict=True)]
 
 

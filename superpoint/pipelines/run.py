@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from superpoint import __version__
 from superpoint.errors import InputError
 from superpoint.pipelines.evaluate import Evaluation, evaluate
 from superpoint.pipelines.label import PseudoMask, label
-from superpoint.pipelines.outputs import write_document
+from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.predict import Map, predict
 from superpoint.pipelines.settings import (
     EvaluateSettings,
@@ -123,7 +124,10 @@ def _read(path: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"the pipeline {path} is not TOML: {error}") from error
     for name, value in changes.items():
         step, _, key = name.rpartition(".")
-        (pipeline.setdefault(step, {}) if step else pipeline)[key] = value
+        table = pipeline.setdefault(step, {}) if step else pipeline
+        if not isinstance(table, dict):
+            raise InputError(f"--set {name}: {step!r} is not a table of {path}")
+        table[key] = value
     shared = {key for form in FORMS.values() for key in form.model_fields}
     unknown = sorted(set(pipeline) - set(FORMS) - shared)
     if unknown:
@@ -131,6 +135,10 @@ def _read(path: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
     for step in set(pipeline) & set(FORMS):
         if not isinstance(pipeline[step], dict):
             raise InputError(f"{path}: [{step}] must be a table")
+        strange = sorted(set(pipeline[step]) - set(FORMS[step].model_fields))
+        if strange:
+            known = ", ".join(FORMS[step].model_fields)
+            raise InputError(f"{path}: [{step}] has no setting {strange[0]!r}; known: {known}")
     if not set(pipeline) & set(FORMS):
         raise InputError(f"{path} asks for no step; add a table, one of [{'], ['.join(FORMS)}]")
     return pipeline
@@ -140,15 +148,22 @@ def _claim(out: Path, pipeline: Mapping[str, Any], *, overwrite: bool) -> bool:
     """Make the folder ours; return whether it holds an earlier go of this very run."""
     record = out / "pipeline.json"
     asked = to_jsonable_python(pipeline)
-    held = json.loads(record.read_text()) if record.exists() else None
+    held = _read_record(record) if record.exists() else None
     if held is not None and held != asked and not overwrite:
         raise InputError(f"{out} holds a run with other settings; give --overwrite to replace it, or another out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_document(record, asked)
-    except OSError as error:
-        raise InputError(f"cannot write the folder {out}: {error.strerror}; give another out") from error
+    claim_folder(out)
+    if overwrite:  # else a run killed before its training would go on with the older model
+        for name in ("last.ckpt", "best.ckpt"):
+            (out / "model" / name).unlink(missing_ok=True)
+    write_document(record, asked)
     return held == asked and not overwrite
+
+
+def _read_record(record: Path) -> object:
+    try:
+        return json.loads(record.read_text())
+    except ValueError:  # damaged: whatever it was, it is not this run
+        return record.name
 
 
 def _resolve(
@@ -162,7 +177,12 @@ def _resolve(
     if step == "train" and resume and (out / "model" / "last.ckpt").exists():
         switches = {"resume": True}
     values = {key: value for key, value in (shared | made).items() if key in form.model_fields}
-    return form(**values | switches | pipeline[step])
+    try:
+        return form(**values | switches | pipeline[step])
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"[{step}] {name}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def _made(step: str, pipeline: Mapping[str, Any], results: Mapping[str, Any], out: Path) -> dict[str, Any]:

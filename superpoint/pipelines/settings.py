@@ -53,6 +53,12 @@ class JobSettings(CacheSettings):
     retries: Annotated[int, Field(ge=0, description="How often a tile that fails is tried again.")] = 2
     overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False
 
+    @model_validator(mode="after")
+    def _one_place(self) -> JobSettings:
+        if self.workers > 1 and self.scheduler is not None:
+            raise ValueError("give workers or scheduler, not both")
+        return self
+
 
 class SuperpixelSettings(JobSettings):
     """Which superpixels."""
@@ -107,6 +113,7 @@ class LabelSettings(SuperpixelSettings):
             description="Query points: GeoPackage, GeoJSON, GeoParquet, Shapefile, or CSV (x,y | lon,lat | row,col)."
         ),
     ]
+    layer: Annotated[str | None, Field(description="Layer of the points file, where it has several.")] = None
     class_column: Annotated[str, Field(description="Column of the points' class, a name or a value.")] = "class"
     classes: Annotated[
         Path | None,
@@ -184,7 +191,7 @@ class PredictSettings(Settings):
     output: Annotated[
         Path, Field(description="The map, a COG with a colour table; a folder if there are several rasters.")
     ]
-    bands: Annotated[list[int], Field(description="Band numbers from 1. [all but alpha]")] = []
+    bands: Annotated[list[int], Field(description="Band numbers from 1. [those of the training]")] = []
     overlap: Annotated[
         int | None,
         Field(ge=0, description="Pixels by which patches overlap; they are blended. [a quarter of the patch]"),

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from superpoint.cache.cogs import CogProfile, check_output, write_cog
 from superpoint.cache.groups import ArraySpec, TiledGroup, chunk_of, load_group, open_group
 from superpoint.cache.rasters import Raster, open_raster
 from superpoint.cache.scalings import n_reads, scaling_of
-from superpoint.errors import TilesFailedError
+from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.jobs import open_client, track_tiles
 from superpoint.pipelines.outputs import block_windows, outputs_of
 from superpoint.pipelines.progress import progress
@@ -128,6 +128,11 @@ def superpixelize_raster(raster: Raster, settings: SuperpixelSettings, client: C
         log.info("%s has no CRS: working in pixel space", raster.path)
     group, scaling = _open(raster, settings, algorithm)
     grid = TileGrid(shape=raster.shape, size=settings.tile, halo=_halo(settings, algorithm))
+    if len(grid) > 1 and _exact_halo(algorithm) is None:
+        raise InputError(
+            f"superpixel algorithm {algorithm.name} cannot be tiled without seams; "
+            f"give a --tile that holds {raster.path} whole, or another algorithm"
+        )
     done = group.ledger.done(grid)
     todo = [tile for tile in grid if tile.name not in done]
     if done:
@@ -150,13 +155,26 @@ def superpixelize_raster(raster: Raster, settings: SuperpixelSettings, client: C
     )
 
 
-def refuse_failed(label_maps: Sequence[LabelMap]) -> None:
+class TiledResult(Protocol):
+    """What label maps and pseudo-masks have in common."""
+
+    @property
+    def raster(self) -> str: ...  # noqa: D102  # named as in LabelMap
+    @property
+    def path(self) -> str: ...  # noqa: D102
+    @property
+    def n_tiles(self) -> int: ...  # noqa: D102
+    @property
+    def n_failed(self) -> int: ...  # noqa: D102
+
+
+def refuse_failed(results: Sequence[TiledResult]) -> None:
     """Raise `TilesFailedError` if tiles of any raster failed."""
-    for label_map in label_maps:
-        if label_map.n_failed:
+    for result in results:
+        if result.n_failed:
             raise TilesFailedError(
-                f"{label_map.n_failed} of {label_map.n_tiles} tiles of {label_map.raster} failed (reasons above and in "
-                f"the ledger beside {label_map.path}); the others are done, run the same command to try again"
+                f"{result.n_failed} of {result.n_tiles} tiles of {result.raster} failed (reasons above and in "
+                f"the ledger beside {result.path}); the others are done, run the same command to try again"
             )
 
 
@@ -198,6 +216,8 @@ def _warn_of_hidden_nodata(raster: Raster, scaling: Scaling) -> None:
 
 def _parameters(settings: SuperpixelSettings, shape: tuple[int, int]) -> dict[str, JsonValue]:
     """Return the algorithm's parameters for a raster; a number of segments becomes a region size."""
+    if "region_size" in settings.parameter:
+        raise InputError("region_size has a setting of its own; give --region-size, not --parameter region_size=...")
     if settings.n_segments is not None:
         region_size = math.sqrt(shape[0] * shape[1] / settings.n_segments)
     else:
@@ -206,7 +226,21 @@ def _parameters(settings: SuperpixelSettings, shape: tuple[int, int]) -> dict[st
 
 
 def _halo(settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm) -> int:
-    return settings.halo if isinstance(settings.halo, int) else algorithm.halo(exact=settings.halo == "exact")
+    if isinstance(settings.halo, int):
+        return settings.halo
+    if settings.halo == "default":
+        return algorithm.halo()
+    exact = _exact_halo(algorithm)
+    if exact is None:
+        raise InputError(f"superpixel algorithm {algorithm.name} has no exact halo; use --halo default")
+    return exact
+
+
+def _exact_halo(algorithm: SuperpixelAlgorithm) -> int | None:
+    try:
+        return algorithm.halo(exact=True)
+    except ValueError:
+        return None
 
 
 def _count_ids(core: NDArray[np.uint32]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from superpoint.cache.sources import LabelledRaster
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError
 from superpoint.models import require_train_extra
-from superpoint.pipelines.outputs import write_document
+from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.progress import progress
 from superpoint.scaling import Scaling
 
@@ -77,6 +77,7 @@ def train(settings: TrainSettings) -> Training:
     resume = _resume_from(settings)
     table = read_class_table(settings.classes) if settings.classes else None
     rasters, masks = _open(settings.raster, settings.labels, settings.bands, table)
+    bands = rasters[0].bands
     classes = _common_classes(masks)
     if resume is None:
         scaling = _pooled_scaling(rasters, settings.cache)
@@ -84,8 +85,10 @@ def train(settings: TrainSettings) -> Training:
         recipe = load_module(resume).recipe
         scaling = Scaling(low=recipe.scaling_low, high=recipe.scaling_high)
     sources = [LabelledRaster(raster=r, mask=m, scaling=scaling) for r, m in zip(rasters, masks, strict=True)]
-    checked = _open(settings.validation_raster, settings.validation_labels, settings.bands, table or classes)
+    checked = _open(settings.validation_raster, settings.validation_labels, bands, table or classes)
     validation = [LabelledRaster(raster=r, mask=m, scaling=scaling) for r, m in zip(*checked, strict=True)]
+    if resume is not None and recipe.band_numbers != bands:
+        raise InputError(f"{resume} was trained on the bands {_listed(recipe.band_numbers)}; give --bands alike")
     counts = count_labels(sources, n_classes=len(classes), patch_size=settings.patch)
     if not counts.patches:
         raise InputError(
@@ -103,17 +106,21 @@ def train(settings: TrainSettings) -> Training:
         patch_size=settings.patch,
         scaling_low=scaling.low,
         scaling_high=scaling.high,
+        band_numbers=bands,
         seed=settings.seed,
     )
     module = SegmentationModule(recipe)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    write_document(settings.out / "settings.json", settings.model_dump(mode="json"))
     patches = LabelledPatches(sources, counts.patches, patch_size=settings.patch)
     judged = None
     if validation:
         held_out = count_labels(validation, n_classes=len(classes), patch_size=settings.patch)
         judged = LabelledPatches(validation, held_out.patches, patch_size=settings.patch, cores_only=True)
     n_steps = settings.epochs * -(-len(patches) // settings.batch_size)
+    claim_folder(settings.out)
+    if resume is None:
+        for name in ("last.ckpt", "best.ckpt", "metrics.csv"):
+            (settings.out / name).unlink(missing_ok=True)
+        write_document(settings.out / "settings.json", settings.model_dump(mode="json"))
     seen = 0
     with progress(f"training {settings.model}", total=n_steps, unit="steps") as advance:
 
@@ -155,7 +162,7 @@ def _tell(row: dict[str, float], n_epochs: int) -> None:
 
 
 def _resume_from(settings: TrainSettings) -> Path | None:
-    """Return the checkpoint to go on from; refuse or clear a folder that holds another training."""
+    """Return the checkpoint to go on from; refuse a folder that holds another training."""
     last = settings.out / "last.ckpt"
     if settings.resume:
         if not last.exists():
@@ -165,8 +172,6 @@ def _resume_from(settings: TrainSettings) -> Path | None:
         raise InputError(
             f"{settings.out} holds a training; give --resume to go on, --overwrite to replace it, or another --out"
         )
-    for name in ("last.ckpt", "best.ckpt", "metrics.csv"):
-        (settings.out / name).unlink(missing_ok=True)
     return None
 
 
@@ -175,12 +180,16 @@ def _open(
 ) -> tuple[list[Raster], list[Mask]]:
     opened = [open_raster(path, bands=tuple(bands)) for path in rasters]
     for raster in opened[1:]:
-        if len(raster.bands) != len(opened[0].bands):
+        if raster.bands != opened[0].bands:
             raise InputError(
-                f"{raster.path} has {len(raster.bands)} bands and {opened[0].path} {len(opened[0].bands)}; "
-                f"choose the same number with --bands"
+                f"{raster.path} has the bands {_listed(raster.bands)} and {opened[0].path} {_listed(opened[0].bands)}; "
+                f"choose the same with --bands"
             )
     return opened, [open_mask(path, table) for path in labels]
+
+
+def _listed(bands: Sequence[int]) -> str:
+    return ",".join(map(str, bands))
 
 
 def _common_classes(masks: Sequence[Mask]) -> ClassTable:

@@ -112,8 +112,8 @@ def _value_of(label: object, classes: ClassTable) -> int | None:
 
 
 def _is_missing(label: object) -> bool:
-    # NaN is the one value that differs from itself; dirty tables have it, None and blanks alike.
-    return label is None or label != label or str(label).strip() in {"", "<NA>", "NaT"}  # noqa: PLR0124
+    # Dirty tables have None, NaN, pandas' NA (which answers no comparison) and blanks alike.
+    return label is None or str(label).strip() in {"", "nan", "<NA>", "NaT"}
 
 
 def table_of(labels: Sequence[object]) -> ClassTable:

@@ -79,7 +79,7 @@ class SuperpixelAlgorithm(Protocol):
         Returns
         -------
         uint32 array of shape (rows, cols)
-            0 exactly where not valid; every id one 4-connected region; the same for the same input on every
-            machine and thread count.
+            0 exactly where not valid; every id one 4-connected region; ids unique over the whole raster, not over
+            the array; the same for the same input on every machine and thread count.
         """
         ...

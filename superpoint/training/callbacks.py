@@ -116,9 +116,12 @@ class Checkpoints(Checkpoint):
         miou = float(trainer.callback_metrics.get("val_miou", math.nan))
         is_best = miou > self.best_miou
         self.best_miou = miou if is_best else self.best_miou
-        _replaced(self.folder / LAST, trainer.save_checkpoint)
+        # The best one first: killed in between, a resume does this epoch again and so writes the last one again.
         if is_best:
-            _replaced(self.folder / BEST, lambda part: shutil.copyfile(self.folder / LAST, part))
+            _replaced(self.folder / BEST, trainer.save_checkpoint)
+            _replaced(self.folder / LAST, lambda part: shutil.copyfile(self.folder / BEST, part))
+        else:
+            _replaced(self.folder / LAST, trainer.save_checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""

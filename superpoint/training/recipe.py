@@ -42,6 +42,8 @@ class Recipe:
     """What was scaled to 0, one value a band; there are as many bands as values."""
     scaling_high: tuple[float, ...]
     """What was scaled to 1, one value a band."""
+    band_numbers: tuple[int, ...] = ()
+    """The bands of a raster, from 1, that the network sees, in order."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,7 +73,7 @@ class Recipe:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         # NumPy's floats would bar the checkpoint from being read without running code.
         lists = {name: [float(v) for v in value] for name, value in values.items() if isinstance(value, tuple)}
-        return values | lists | {"classes": self.classes.to_dict()}
+        return values | lists | {"classes": self.classes.to_dict(), "band_numbers": list(self.band_numbers)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from superpoint.cache.rasters import open_raster
-from superpoint.cache.scalings import WINDOW, n_reads, scaling_of
+from superpoint.cache.scalings import WINDOW_SAMPLES, n_reads, scaling_of, window_of
 from superpoint.errors import InputError
 from superpoint.scaling import PERCENTILES, Scaling
 
@@ -37,8 +39,9 @@ def test_several_rasters_are_pooled(make_raster: Callable[..., Path], tmp_path: 
 
 
 def test_a_raster_larger_than_a_window_is_measured_whole(make_raster: Callable[..., Path], tmp_path: Path) -> None:
-    values = np.zeros((1, 3, WINDOW + 500), np.uint8)
-    values[:, :, WINDOW:] = 9
+    window = math.isqrt(WINDOW_SAMPLES)
+    values = np.zeros((1, 3, window + 500), np.uint8)
+    values[:, :, window:] = 9
     scaling = scaling_of([open_raster(make_raster(values))], tmp_path / "cache")
     assert scaling == Scaling(low=(0.0,), high=(9.0,))
 
@@ -87,11 +90,19 @@ def test_a_raster_of_nothing_but_nodata_has_no_scaling_and_that_is_kept_too(
 def test_progress_counts_every_pixel_of_every_read(
     make_raster: Callable[..., Path], tmp_path: Path, dtype: str
 ) -> None:
-    raster = open_raster(make_raster(np.ones((2, 3, WINDOW + 7), dtype)))
+    n_cols = 2 * math.isqrt(WINDOW_SAMPLES // 2) - 700
+    raster = open_raster(make_raster(np.ones((2, 3, n_cols), dtype)))
+    assert window_of(raster) < n_cols < 2 * window_of(raster)
     counted: list[int] = []
     scaling_of([raster], tmp_path / "cache", on_pixels=counted.append)
-    assert sum(counted) == 3 * (WINDOW + 7) * n_reads(dtype)
+    assert sum(counted) == 3 * n_cols * n_reads(dtype)
     assert len(counted) == 2 * n_reads(dtype)
+
+
+@pytest.mark.parametrize("n_bands", [1, 4, 13, 224, 3000])
+def test_what_is_read_at_a_time_does_not_grow_with_the_bands(make_raster: Callable[..., Path], n_bands: int) -> None:
+    raster = replace(open_raster(make_raster(np.ones((1, 3, 3), np.uint8))), bands=(1,) * n_bands)
+    assert window_of(raster) ** 2 * n_bands <= max(WINDOW_SAMPLES, 256**2 * n_bands)
 
 
 @pytest.mark.parametrize("damage", ["", '{"low": [5.0', '{"low": [5.0]}', "[]"])

@@ -42,9 +42,7 @@ def test_a_window_is_the_scaled_image_and_its_labels(make_raster: Callable[..., 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(make_raster: Callable[..., Path]) -> None:
     raster = open_raster(make_raster(np.ones((2, 20, 31), np.uint8)))
     mask = open_mask(make_raster(MASK[None], name="mask.tif"), CLASSES)
-    with pytest.raises(
-        InputError, match=r"mask.tif has 20 x 30 pixels and its raster .*scene.tif 20 x 31; put the mask"
-    ):
+    with pytest.raises(InputError, match=r"mask.tif has 20 x 30 pixels and .*scene.tif 20 x 31; put the mask"):
         LabelledRaster(raster=raster, mask=mask, scaling=SCALING)
 
 
@@ -54,6 +52,6 @@ def test_a_mask_that_lies_elsewhere_is_refused_and_one_that_lies_nowhere_is_not(
     raster = open_raster(make_raster(np.ones((2, 20, 30), np.uint8)))
     elsewhere = make_raster(MASK[None], name="elsewhere.tif", transform=Affine(10, 0, 500_010, 0, -10, 5_000_000))
     nowhere = make_raster(MASK[None], name="nowhere.tif", crs=None)
-    with pytest.raises(InputError, match=r"elsewhere.tif lies elsewhere than its raster"):
+    with pytest.raises(InputError, match=r"elsewhere.tif and .*scene.tif lie on different grids"):
         LabelledRaster(raster=raster, mask=open_mask(elsewhere, CLASSES), scaling=SCALING)
     LabelledRaster(raster=raster, mask=open_mask(nowhere, CLASSES), scaling=SCALING)

@@ -51,7 +51,9 @@ def test_the_record_holds_settings_and_result(made: Demo) -> None:
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     precious = tmp_path / "thesis.txt"
     precious.write_text("years of work")
+    (tmp_path / "classes.toml").write_text("also precious")
     for overwrite in (False, True):
         with pytest.raises(InputError, match="another --out"):
             demo(DemoSettings(out=tmp_path, overwrite=overwrite))
     assert precious.read_text() == "years of work"
+    assert (tmp_path / "classes.toml").read_text() == "also precious"

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
+from smallworld import write_raster
 
 from superpoint.cache.groups import load_group
 from superpoint.classes import IGNORE, ClassTable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from smallworld import Files
 
     from superpoint.pipelines.label import PseudoMask
 
@@ -274,3 +276,36 @@ def test_the_table_of_the_points_is_kept_in_the_mask(make_raster: Callable[..., 
     assert mask.classes.names == ("4", "30")
     assert ClassTable.from_dict(load_group(mask.path).provenance["classes"]) == mask.classes
     assert array(mask)[5, 5] == 1
+
+
+def test_an_edited_shapefile_is_another_pseudo_mask(files: Files) -> None:
+    """The classes are in the .dbf beside the .shp that is named."""
+    points = gpd.read_file(files.points)
+    shapefile = files.folder / "points.shp"
+    points.to_file(shapefile)
+    chosen = LabelSettings(rasters=[files.raster], points=shapefile, cache=files.folder / "cache")
+    (before,) = label(chosen)
+    points["class"] = points["class"].map({"dark": "bright", "bright": "dark"})
+    points.to_file(shapefile)
+    (after,) = label(chosen)
+    assert after.path != before.path
+    assert after.class_pixels == {"bright": before.class_pixels["dark"], "dark": before.class_pixels["bright"]}
+
+
+def test_a_layer_is_chosen_by_name(files: Files) -> None:
+    points = gpd.read_file(files.points)
+    several = files.folder / "several.gpkg"
+    points.to_file(several, layer="first")
+    points.iloc[:5].to_file(several, layer="second")
+    chosen = LabelSettings(rasters=[files.raster], points=several, cache=files.folder / "cache")
+    with pytest.raises(InputError, match=r"several\.gpkg has the layers first, second; choose one with --layer"):
+        label(chosen)
+    assert sum(label(chosen.model_copy(update={"layer": "second"}))[0].points.values()) == 5
+
+
+def test_points_of_which_none_can_be_used_are_refused(files: Files) -> None:
+    image = np.zeros((1, 200, 260), np.uint8)
+    empty = write_raster(files.folder / "empty.tif", image, nodata=0)
+    chosen = LabelSettings(rasters=[empty], points=files.points, cache=files.folder / "cache")
+    with pytest.raises(InputError, match=r"no point of .*points\.gpkg could be used \(60 on nodata\)"):
+        label(chosen)

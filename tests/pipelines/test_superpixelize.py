@@ -17,11 +17,14 @@ import rasterio
 import zarr
 from smallworld import two_fields, write_raster
 
+from superpoint.cache.rasters import open_raster
+from superpoint.cache.scalings import scaling_of
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.settings import SuperpixelizeSettings
 from superpoint.pipelines.superpixelize import superpixelize
 from superpoint.superpixels.algorithm import Origin
 from superpoint.superpixels.slic import Slic
+from superpoint.tiles import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,6 +125,50 @@ def test_a_killed_run_goes_on_with_the_missing_tiles_only(raster: Path, tmp_path
     assert {path: path.stat().st_mtime_ns for path in done} == done
     (label_map,), (expected,) = cache.rglob("*.zarr"), undisturbed.rglob("*.zarr")
     assert bytes_of(label_map) == bytes_of(expected)
+
+
+def test_ctrl_c_stops_with_a_word_and_keeps_what_is_done(raster: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "superpoint", "superpixelize", str(raster), "--region-size", "8", "--tile", "16"]
+    running = subprocess.Popen([*command, "--cache", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.rglob("*.ledger/*.json"))) < 3 and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    running.send_signal(signal.SIGINT)
+    _, words = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "stopped; what is done is kept, run the same command again" in words
+    assert "Traceback" not in words
+    assert 3 <= len(list(tmp_path.rglob("*.ledger/*.json"))) < 19 * 27
+
+
+def test_an_output_that_is_an_input_is_refused(raster: Path, tmp_path: Path) -> None:
+    before = raster.read_bytes()
+    with pytest.raises(InputError, match=r"the output .*scene\.tif is an input"):
+        run(raster, tmp_path / "cache", output=raster, overwrite=True)
+    assert raster.read_bytes() == before
+
+
+def test_rasters_of_one_name_get_outputs_of_their_own(tmp_path: Path) -> None:
+    rasters = []
+    for name in ("north", "south"):
+        (tmp_path / name).mkdir()
+        rasters.append(write_raster(tmp_path / name / "part.tif", two_fields((40, 50), seed=len(name))[0]))
+    settings = SuperpixelizeSettings(rasters=rasters, cache=tmp_path / "cache", output=tmp_path / "out")
+    outputs = [Path(str(label_map.output)).name for label_map in superpixelize(settings)]
+    assert outputs == ["north-part.labels.tif", "south-part.labels.tif"]
+
+
+def test_nodata_of_one_band_enters_no_statistics(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(100, 200, (2, 60, 60)).astype(np.int16)
+    image[1, :20] = -9999
+    raster = open_raster(write_raster(tmp_path / "scene.tif", image, nodata=-9999))
+    scaling = scaling_of([raster], tmp_path / "cache")
+    assert scaling is not None
+    expected = [np.percentile(values[values > 0], 1, method="lower") for values in image]
+    assert scaling.low == tuple(expected)
+    scaled = scaling.apply(*raster.read(Window(row=0, col=0, n_rows=60, n_cols=60)))
+    assert np.isfinite(scaled).all()
+    assert (scaled[1, :20] == 0).all()
 
 
 def test_a_tile_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_resuming_nothing_is_refused(files: Files) -> None:
 
 def test_masks_on_another_grid_are_refused(files: Files) -> None:
     small = write_raster(files.folder / "small.tif", np.zeros((1, 40, 40), np.uint8))
-    with pytest.raises(InputError, match=r"small\.tif has 40 x 40 pixels and its raster .*scene\.tif 200 x 260"):
+    with pytest.raises(InputError, match=r"small\.tif has 40 x 40 pixels and .*scene\.tif 200 x 260"):
         train_files(files, small, classes=files.classes)
 
 
@@ -204,7 +204,7 @@ def test_a_raster_with_other_bands_than_the_network_is_refused(files: Files) -> 
     training = train_files(files, Path(mask.path))
     gray = write_raster(files.folder / "gray.tif", two_fields((80, 80), seed=0)[0][:1])
     settings = PredictSettings(checkpoint=training.checkpoint, rasters=[gray], output=files.folder / "m.tif", overlap=0)
-    with pytest.raises(InputError, match=r"gray\.tif has 1 bands and the network 3"):
+    with pytest.raises(InputError, match=r"gray\.tif has bands 1 to 1, there is no band 2"):
         predict(settings)
 
 
@@ -221,3 +221,55 @@ def test_a_file_that_is_no_checkpoint_is_named(files: Files) -> None:
     settings = PredictSettings(checkpoint=files.raster, rasters=[files.raster], output=files.folder / "m.tif")
     with pytest.raises(InputError, match=r"scene\.tif is not a checkpoint of superpoint"):
         predict(settings)
+
+
+def test_the_bands_of_the_training_are_those_of_the_prediction(files: Files) -> None:
+    training = train_files(files, files.truth, classes=files.classes, bands=[3, 1])
+    outputs = [files.folder / "default.tif", files.folder / "given.tif"]
+    for output, bands in zip(outputs, ([], [3, 1]), strict=True):
+        predict(PredictSettings(checkpoint=training.checkpoint, rasters=[files.raster], output=output, bands=bands))
+    one, other = (rasterio.open(output).read(1) for output in outputs)
+    np.testing.assert_array_equal(one, other)
+    with pytest.raises(InputError, match=r"was trained on the bands 3,1; give --bands alike"):
+        train_files(files, files.truth, classes=files.classes, bands=[1, 3], epochs=2, resume=True)
+
+
+def test_a_validation_raster_with_other_bands_is_refused(files: Files) -> None:
+    gray = write_raster(files.folder / "gray.tif", two_fields((200, 260), seed=0)[0][:1])
+    with pytest.raises(InputError, match=r"gray\.tif has bands 1 to 1, there is no band 2"):
+        train_files(
+            files, files.truth, classes=files.classes, validation_raster=[gray], validation_labels=[files.truth]
+        )
+
+
+def test_a_model_survives_a_request_that_cannot_be_met(files: Files) -> None:
+    training = train_files(files, files.truth, classes=files.classes)
+    before = Path(training.last).read_bytes()
+    settings = {"raster": [files.folder / "typo.tif"], "labels": [files.truth], "out": files.folder / "model"}
+    with pytest.raises(InputError, match=r"typo\.tif does not exist"):
+        train(TrainSettings(**settings, classes=files.classes, cache=files.folder / "cache", overwrite=True))
+    assert Path(training.last).read_bytes() == before
+
+
+def test_labels_where_the_raster_has_no_data_do_not_count(files: Files) -> None:
+    image, truth = two_fields((128, 128), seed=0)
+    image = image.clip(1)
+    image[:, truth == 0] = 0
+    holed = write_raster(files.folder / "holed.tif", image, nodata=0)
+    mask = write_raster(files.folder / "mask.tif", truth[None])
+    settings = {"raster": [holed], "labels": [mask], "classes": files.classes, "out": files.folder / "holed"}
+    small = {"encoder": "tu-lcnet_035", "patch": 64, "epochs": 1, "device": "cpu", "cache": files.folder / "cache"}
+    assert train(TrainSettings(**settings, **small)).class_frequencies == {"dark": 0, "bright": 1}
+
+
+def test_a_pseudo_mask_that_is_not_finished_is_refused(files: Files) -> None:
+    mask = label_files(files)
+    next(Path(mask.path).with_suffix(".ledger").glob("*.json")).unlink()
+    with pytest.raises(InputError, match=r"is not finished, 0 of 1 tiles are done; run the same label command"):
+        train_files(files, Path(mask.path))
+
+
+def test_a_resampled_mask_is_refused(files: Files) -> None:
+    smooth = write_raster(files.folder / "smooth.tif", (files.mask * 0.7)[None].astype(np.float32))
+    with pytest.raises(InputError, match=r"value 0\.7 is no class; was the mask resampled"):
+        train_files(files, smooth, classes=files.classes)
