@@ -7,6 +7,8 @@ of `_here` defines what every cluster must equal.
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +18,8 @@ from superpoint.errors import InputError
 from superpoint.pipelines.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import FrameType
 
     import numpy as np
     from distributed import Client
@@ -116,8 +119,34 @@ def run_tiles(jobs: Iterable[TileJob], *, client: Client | None, retries: int) -
 
 
 def _here(jobs: Iterable[TileJob], retries: int) -> Iterator[TileRecord]:
-    for job in jobs:
-        yield run_tile(job, retries)
+    with _remembered_interrupts() as raise_if_interrupted:
+        for job in jobs:
+            yield run_tile(job, retries)
+            raise_if_interrupted()
+
+
+@contextmanager
+def _remembered_interrupts() -> Iterator[Callable[[], None]]:
+    """Remember Ctrl-C: Numba loses an interrupt that comes while it calls back into Python."""
+    came: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    def raise_if_interrupted() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, remember)
+    try:
+        yield raise_if_interrupted
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _on_cluster(jobs: Iterable[TileJob], client: Client, retries: int) -> Iterator[TileRecord]:
