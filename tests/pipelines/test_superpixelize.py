@@ -128,7 +128,12 @@ def test_a_killed_run_goes_on_with_the_missing_tiles_only(raster: Path, tmp_path
 
 
 def test_ctrl_c_stops_with_a_word_and_keeps_what_is_done(raster: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "superpoint", "superpixelize", str(raster), "--region-size", "8", "--tile", "16"]
+    # A job in the background of a shell is started deaf to Ctrl-C, and so would be the tests' children.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from superpoint.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "superpixelize", str(raster), "--region-size", "8", "--tile", "16"]
     running = subprocess.Popen([*command, "--cache", str(tmp_path)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.rglob("*.ledger/*.json"))) < 3 and running.poll() is None and time.monotonic() < deadline:
