@@ -17,35 +17,51 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from superpoint.pipelines.algorithms import Listed, algorithms
+    from superpoint.pipelines.compare import Compared, compare
+    from superpoint.pipelines.cut import Cut, cut
     from superpoint.pipelines.evaluate import Evaluation, evaluate
     from superpoint.pipelines.label import PseudoMask, label
     from superpoint.pipelines.predict import Map, predict
     from superpoint.pipelines.run import Run, run
     from superpoint.pipelines.settings import (
+        AlgorithmsSettings,
+        CompareSettings,
+        CutSettings,
         EvaluateSettings,
         LabelSettings,
         PredictSettings,
         RunSettings,
         SuperpixelizeSettings,
+        TrainAffinitySettings,
         TrainSettings,
     )
     from superpoint.pipelines.superpixelize import LabelMap, superpixelize
     from superpoint.pipelines.train import Training, train
+    from superpoint.pipelines.train_affinity import AffinityTraining, train_affinity
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "settings": (
+        "AlgorithmsSettings",
+        "CompareSettings",
+        "CutSettings",
         "EvaluateSettings",
         "LabelSettings",
         "PredictSettings",
         "RunSettings",
         "SuperpixelizeSettings",
+        "TrainAffinitySettings",
         "TrainSettings",
     ),
     "superpixelize": ("LabelMap", "superpixelize"),
+    "algorithms": ("Listed", "algorithms"),
+    "compare": ("Compared", "compare"),
+    "cut": ("Cut", "cut"),
     "label": ("PseudoMask", "label"),
     "train": ("Training", "train"),
+    "train_affinity": ("AffinityTraining", "train_affinity"),
     "predict": ("Map", "predict"),
     "evaluate": ("Evaluation", "evaluate"),
     "run": ("Run", "run"),
@@ -53,24 +69,36 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AffinityTraining",
+    "AlgorithmsSettings",
+    "CompareSettings",
+    "Compared",
+    "Cut",
+    "CutSettings",
     "EvaluateSettings",
     "Evaluation",
     "LabelMap",
     "LabelSettings",
+    "Listed",
     "Map",
     "PredictSettings",
     "PseudoMask",
     "Run",
     "RunSettings",
     "SuperpixelizeSettings",
+    "TrainAffinitySettings",
     "TrainSettings",
     "Training",
+    "algorithms",
+    "compare",
+    "cut",
     "evaluate",
     "label",
     "predict",
     "run",
     "superpixelize",
     "train",
+    "train_affinity",
 ]
 
 

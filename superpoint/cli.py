@@ -71,13 +71,14 @@ class ListCommand(TyperCommand):
 
 def add_command(step: str, form: type[BaseModel], summary: Callable[[Any], Any], text: str) -> None:
     """Add the command of a step: its flags are the fields of its settings, its code is imported when it runs."""
+    module = step.replace("-", "_")
 
     def command(**values: Any) -> None:  # noqa: ANN401  # what the flags gave
         as_json = values.pop("json")
         given = {name: value for name, value in values.items() if value is not None and value != []}
         settings = form(**{name: _read_value(form, name, value) for name, value in given.items()})
         try:
-            result = getattr(importlib.import_module(f"superpoint.pipelines.{step}"), step)(settings)
+            result = getattr(importlib.import_module(f"superpoint.pipelines.{module}"), module)(settings)
         except KeyboardInterrupt:  # click would end without a word
             _stop("stopped; what is done is kept, run the same command again to go on", INTERRUPTED)
         if as_json:
@@ -126,9 +127,14 @@ def _read_value(form: type[BaseModel], name: str, value: Any) -> Any:  # noqa: A
     annotation = form.model_fields[name].annotation
     if get_origin(annotation) is dict:
         return dict(_assignment(item, name) for item in value)
-    if get_args(annotation) == (int,):
+    if _is_list_of_numbers(annotation):
         return [number for item in value for number in item.split(",")]
     return value
+
+
+def _is_list_of_numbers(annotation: Any) -> bool:  # noqa: ANN401  # types are values here
+    kinds = get_args(annotation) if get_origin(annotation) is list else ()
+    return any(kind in (int, float) or get_args(kind)[:1] in ((int,), (float,)) for kind in kinds)
 
 
 def _assignment(text: str, flag: str) -> tuple[str, Any]:
@@ -210,6 +216,29 @@ add_command(
     "A killed run goes on where it stopped when the same command is given again.",
 )
 add_command(
+    "algorithms",
+    forms.AlgorithmsSettings,
+    summaries.of_algorithms,
+    "List the superpixel algorithms: what each takes, its licence, and whether it is installed.\n\n"
+    "With --json also the parameters of each and their defaults.",
+)
+add_command(
+    "compare",
+    forms.CompareSettings,
+    summaries.of_comparison,
+    "Compare superpixel algorithms on one raster: speed, memory, quality, seams, and a picture of their boundaries.\n\n"
+    "Example: superpoint compare ortho.tif --algorithms slic,snic,hers --crop 2048x2048 --truth mask.tif\n\n"
+    "All get the same image; speed and memory are measured on one core, in processes of their own.",
+)
+add_command(
+    "cut",
+    forms.CutSettings,
+    summaries.of_cuts,
+    "Cut rasters into superpixels of several sizes at once, nested: HERS merges all pixels once, a cut is instant.\n\n"
+    "Example: superpoint cut ortho.tif --n-segments 100,300,1000 --output levels.tif\n\n"
+    "Works on whole rasters in memory; the hierarchy is kept in the cache, and other sizes take it from there.",
+)
+add_command(
     "label",
     forms.LabelSettings,
     summaries.of_pseudo_masks,
@@ -223,6 +252,13 @@ add_command(
     summaries.of_training,
     "Train a segmentation network on the labelled pixels of pseudo-masks (or of full masks).\n\n"
     "Example: superpoint train --raster a.tif b.tif --labels a-pseudo.tif b-pseudo.tif --out model --epochs 20",
+)
+add_command(
+    "train-affinity",
+    forms.TrainAffinitySettings,
+    summaries.of_affinity_training,
+    "Train the affinities of HERS (dal) on masks: do two neighbouring pixels lie in one segment?\n\n"
+    "Example: superpoint train-affinity --raster a.tif b.tif --labels a.png b.png --classes classes.toml --out dal",
 )
 add_command(
     "predict",

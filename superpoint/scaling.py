@@ -7,17 +7,19 @@ can be read in any order, and rasters can be pooled. Never per tile: labels must
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-    Pieces = Callable[[], Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]]]
+    Pieces = Callable[[], Iterable[tuple[NDArray[Any], NDArray[np.bool_]]]]
     """Reads everything once more, as pairs of image (bands, rows, cols) and valid (rows, cols); NaN is no value."""
 
 PERCENTILES = (1.0, 99.0)
@@ -45,6 +47,11 @@ class Scaling:
         if len(self.low) != len(self.high) or not self.low:
             raise ValueError(f"low and high need one value a band, got {len(self.low)} and {len(self.high)}")
 
+    def low_and_span(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what is subtracted from each band, and what it is then divided by: 1 for a constant band."""
+        low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
+        return low, np.where(high > low, high - low, np.float32(1))
+
     def apply(self, image: NDArray[np.float32], valid: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Scale an image.
 
@@ -65,9 +72,7 @@ class Scaling:
         ValueError
             If the image has another number of bands.
         """
-        low = np.array(self.low, np.float32)[:, None, None]
-        high = np.array(self.high, np.float32)[:, None, None]
-        span = np.where(high > low, high - low, np.float32(1))
+        low, span = (values[:, None, None] for values in self.low_and_span())
         values = image if valid is None else np.where(valid, image, low)
         if len(image) != len(self.low):
             raise ValueError(f"an image of {len(image)} bands cannot be scaled as one of {len(self.low)}")
@@ -76,7 +81,7 @@ class Scaling:
         return np.nan_to_num(scaled, copy=False, nan=0.0)
 
 
-def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | None:
+def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str, threads: int = 1) -> Scaling | None:
     """Find the `PERCENTILES` of each band over all valid pixels.
 
     Parameters
@@ -87,6 +92,8 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
         Bands of every image.
     dtype : str
         The data type as stored; values are counted as float32.
+    threads : int
+        Threads that share the bands.
 
     Returns
     -------
@@ -94,9 +101,7 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
         None if no pixel is valid. The percentiles are values of the data: NumPy's method "lower".
     """
     coarse = np.zeros((n_bands, _BINS), np.int64)
-    for image, valid in pieces():
-        for band, values in enumerate(image[:, valid]):
-            coarse[band] += np.bincount(_sortable(values) >> 16, minlength=_BINS)
+    _count_bands(pieces, coarse[:, None], None, threads)
     if not coarse.any():
         return None
     coarse[coarse.sum(axis=1) == 0, _SIGN >> 16] = 1  # a band without a value is constantly 0
@@ -106,21 +111,16 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str) -> Scaling | No
     before = np.array([[counts[:b].sum() for b in row] for counts, row in zip(coarse, bins, strict=True)])
     found: NDArray[np.uint32] = (bins << 16).astype(np.uint32)
     if np.dtype(dtype).itemsize > 1:
-        found |= _fine_bins(pieces, bins, ranks - before)
+        found |= _fine_bins(pieces, bins, ranks - before, threads)
     else:  # the upper 16 bits of a float32 hold any 8-bit integer; below them are zeros, complemented if negative
         found |= np.where(found & _SIGN, np.uint32(0), np.uint32(_BINS - 1))
     values = _from_sortable(found)
     return Scaling(low=tuple(values[:, 0].tolist()), high=tuple(values[:, 1].tolist()))
 
 
-def _fine_bins(pieces: Pieces, bins: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _fine_bins(pieces: Pieces, bins: NDArray[np.int64], ranks: NDArray[np.int64], threads: int) -> NDArray[np.uint32]:
     fine = np.zeros((*bins.shape, _BINS), np.int64)
-    for image, valid in pieces():
-        for band, values in enumerate(image[:, valid]):
-            keys = _sortable(values)
-            for index, coarse_bin in enumerate(bins[band]):
-                inside = keys[(keys >> 16) == coarse_bin]
-                fine[band, index] += np.bincount(inside & (_BINS - 1), minlength=_BINS)
+    _count_bands(pieces, fine, bins, threads)
     fine[fine.sum(axis=2) == 0, 0] = 1  # the band without a value
     found = [[_bin_of(c, r) for c, r in zip(cs, rs, strict=True)] for cs, rs in zip(fine, ranks.tolist(), strict=True)]
     return np.array(found, np.uint32)
@@ -128,6 +128,75 @@ def _fine_bins(pieces: Pieces, bins: NDArray[np.int64], ranks: NDArray[np.int64]
 
 def _bin_of(counts: NDArray[np.int64], rank: int) -> int:
     return int(np.searchsorted(np.cumsum(counts), rank, side="right"))
+
+
+def _count_bands(pieces: Pieces, counts: NDArray[np.int64], upper: NDArray[np.int64] | None, threads: int) -> None:
+    """Count every piece, each band by one thread at a time, into counts of shape (bands, tables, bins)."""
+    with ThreadPoolExecutor(threads) as pool:
+        for image, valid in pieces():
+            jobs = [
+                (values, valid, counts[band], None if upper is None else upper[band])
+                for band, values in enumerate(image)
+            ]
+            list(pool.map(lambda job: _count(*job), jobs))
+
+
+def _count(
+    values: NDArray[Any], valid: NDArray[np.bool_], counts: NDArray[np.int64], upper: NDArray[np.int64] | None
+) -> None:
+    """Count the valid values of a band by the upper half of their keys, or by the lower where the upper is given."""
+    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:  # noqa: PLR2004  # 65,536 values at most
+        info = np.iinfo(values.dtype)
+        histogram = np.zeros(info.max - info.min + 1, np.int64)
+        _count_integers(values, valid, info.min, histogram)
+        keys = _sortable(np.arange(info.min, info.max + 1, dtype=np.float32))
+        for row, coarse_bin in enumerate([None] if upper is None else upper.tolist()):
+            inside = slice(None) if coarse_bin is None else (keys >> 16) == coarse_bin
+            bins = keys[inside] >> 16 if coarse_bin is None else keys[inside] & (_BINS - 1)
+            np.add.at(counts[row], bins, histogram[inside])
+        return
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    _count_floats(bits, valid, np.array([-1]) if upper is None else upper, counts)
+
+
+@njit(cache=True, nogil=True)
+def _count_integers(values: NDArray[Any], valid: NDArray[np.bool_], lowest: int, histogram: NDArray[np.int64]) -> None:
+    # Four tables: a run of equal values need not wait for its own last count to be written.
+    tables = np.zeros((4, len(histogram)), np.int64)
+    first, second, third, fourth = tables
+    n_rows, n_cols = values.shape
+    for row in range(n_rows):
+        line, usable = values[row], valid[row]
+        for col in range(0, n_cols - 3, 4):
+            first[np.uint64(np.int64(line[col]) - lowest)] += usable[col]
+            second[np.uint64(np.int64(line[col + 1]) - lowest)] += usable[col + 1]
+            third[np.uint64(np.int64(line[col + 2]) - lowest)] += usable[col + 2]
+            fourth[np.uint64(np.int64(line[col + 3]) - lowest)] += usable[col + 3]
+        for col in range(n_cols - n_cols % 4, n_cols):
+            first[np.uint64(np.int64(line[col]) - lowest)] += usable[col]
+    histogram += first + second + third + fourth
+
+
+@njit(cache=True, nogil=True)
+def _count_floats(
+    bits: NDArray[np.uint32], valid: NDArray[np.bool_], upper: NDArray[np.int64], counts: NDArray[np.int64]
+) -> None:
+    """Count float32 values, given by their bits; `upper` of -1 counts all by the upper half of their keys."""
+    n_rows, n_cols = bits.shape
+    for row in range(n_rows):
+        for col in range(n_cols):
+            value = bits[row, col]
+            if not valid[row, col] or (value & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000):  # NaN
+                continue
+            if value == _SIGN:  # -0.0 counts as 0.0
+                value = np.uint32(0)
+            key = ~value if value & _SIGN else value | _SIGN
+            if upper[0] < 0:
+                counts[0, key >> np.uint32(16)] += 1
+                continue
+            for index in range(len(upper)):
+                if (key >> np.uint32(16)) == upper[index]:
+                    counts[index, key & np.uint32(0xFFFF)] += 1
 
 
 def _sortable(values: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -17,7 +17,10 @@ from superpoint.pipelines import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["superpixelize", "label", "train", "predict", "evaluate", "run", "demo"]
+COMMANDS = [
+    "superpixelize", "algorithms", "compare", "cut", "label", "train", "train-affinity", "predict", "evaluate", "run",
+    "demo",
+]  # fmt: skip
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -50,7 +53,7 @@ def test_every_setting_has_its_flag_in_the_help(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = call(monkeypatch, capsys, command, "--help")
-    form = getattr(settings, f"{command.title()}Settings")
+    form = getattr(settings, f"{command.title().replace('-', '')}Settings")
     assert code == 0
     for name, field in form.model_fields.items():
         positional = any(isinstance(mark, settings.Positional) for mark in field.metadata)

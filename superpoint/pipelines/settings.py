@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 import superpoint
 
@@ -183,6 +183,57 @@ class TrainSettings(CacheSettings):
         return self
 
 
+class TrainAffinitySettings(CacheSettings):
+    """Settings of `train-affinity`."""
+
+    raster: Annotated[list[Path], Field(min_length=1, description="Training rasters, in the order of --labels.")]
+    labels: Annotated[
+        list[Path], Field(min_length=1, description="Mask of each raster; unlabelled pixels are left out.")
+    ]
+    out: Annotated[Path, Field(description="Folder for the weights (affinity.safetensors), history and settings.")]
+    validation_raster: Annotated[list[Path], Field(description="Rasters that the best epoch is chosen by.")] = []
+    validation_labels: Annotated[list[Path], Field(description="Mask of each validation raster.")] = []
+    classes: Annotated[Path | None, Field(description="Class table, for masks that carry none. [as in the labels]")] = (
+        None
+    )
+    bands: Annotated[list[int], Field(description="Three band numbers from 1: red, green, blue. [all but alpha]")] = []
+    width: Annotated[
+        float, Field(gt=0, le=1, description="Multiplies the channels of the network; 1 is the published one.")
+    ] = 0.25
+    epochs: Annotated[int, Field(ge=1, description="Passes.")] = 30
+    patches: Annotated[
+        int | None, Field(ge=1, description="Patches a pass. [as many as cover the rasters where they are labelled]")
+    ] = None
+    patch: Annotated[int, Field(ge=16, multiple_of=16, description="Side of a patch in pixels, a multiple of 16.")] = (
+        256
+    )
+    batch_size: Annotated[int, Field(ge=1, description="Patches a step.")] = 4
+    shrink: Annotated[
+        float, Field(ge=1, description="Also learn from patches shrunk by up to this factor, as from coarser rasters.")
+    ] = 1.0
+    boundary_weight: Annotated[
+        float, Field(gt=0, description="What a pair of pixels across a boundary weighs beside one within a segment.")
+    ] = 10.0
+    sharpness: Annotated[
+        float, Field(gt=0, description="Power of the affinities in use: higher heeds boundaries more; 1 as published.")
+    ] = 4.0
+    sigma: Annotated[
+        float,
+        Field(ge=0, description="Affinities also fade where colours differ by this much; 0 as published: they do not."),
+    ] = 0.08
+    learning_rate: Annotated[float, Field(gt=0, description="Adam's highest step size.")] = 2e-3
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
+    seed: Annotated[int, Field(ge=0, description="Seed of everything random.")] = 0
+    overwrite: Annotated[bool, Field(description="Replace what --out holds.")] = False
+
+    @model_validator(mode="after")
+    def _pairs(self) -> TrainAffinitySettings:
+        for rasters, labels in ((self.raster, self.labels), (self.validation_raster, self.validation_labels)):
+            if len(rasters) != len(labels):
+                raise ValueError(f"{len(rasters)} rasters and {len(labels)} labels; give one mask for each raster")
+        return self
+
+
 class PredictSettings(Settings):
     """Settings of `predict`."""
 
@@ -215,6 +266,111 @@ class EvaluateSettings(Settings):
     def _pairs(self) -> EvaluateSettings:
         if len(self.maps) != len(self.truth):
             raise ValueError(f"{len(self.maps)} maps and {len(self.truth)} truths; give one truth for each map")
+        return self
+
+
+def _split_names(names: object) -> object:
+    """Split names that are joined by commas."""
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return names
+    return [word.strip() for name in names for word in name.split(",") if word.strip()]
+
+
+def _read_size(size: object) -> object:
+    """Read ROWxCOL."""
+    if not isinstance(size, str):
+        return size
+    rows, by, cols = size.lower().partition("x")
+    if not (by and rows.strip().isdecimal() and cols.strip().isdecimal()):
+        raise ValueError("write ROWxCOL in pixels, as 2048x2048")
+    return int(rows), int(cols)
+
+
+class AlgorithmsSettings(Settings):
+    """Settings of `algorithms`: there are none."""
+
+
+class CompareSettings(CacheSettings):
+    """Settings of `compare`."""
+
+    raster: Annotated[Path, Positional(), Field(description="Raster to superpixelize.")]
+    algorithms: Annotated[
+        list[str],
+        BeforeValidator(_split_names),
+        Field(min_length=1, description="Superpixel algorithms by name, separated by commas: slic,snic,hers."),
+    ]
+    truth: Annotated[
+        Path | None, Field(description="True mask of the raster: class values, or colours with --classes.")
+    ] = None
+    classes: Annotated[Path | None, Field(description="Class table of the truth. [as in the mask]")] = None
+    bands: Annotated[list[int], Field(description="Band numbers from 1, repeated or listed. [all but alpha]")] = []
+    long_side: Annotated[
+        int | None, Field(ge=16, description="Resize the raster first, to this many pixels along its longer side.")
+    ] = None
+    crop: Annotated[
+        tuple[int, int] | None,
+        BeforeValidator(_read_size),
+        Field(description="Compare the centre only, ROWxCOL in pixels, as 2048x2048."),
+    ] = None
+    region_size: Annotated[float | None, Field(gt=0, description="Grid step of the superpixels in pixels. [20]")] = None
+    n_segments: Annotated[
+        int | None, Field(ge=1, description="Number of superpixels in the image compared, instead of --region-size.")
+    ] = None
+    parameter: Annotated[
+        dict[str, JsonValue],
+        Field(description="Further parameters, ALGORITHM.NAME=VALUE, as slic.compactness=20."),
+    ] = {}
+    tile: Annotated[int, Field(ge=16, description="Side of the tiles that seams are looked for between, pixels.")] = 512
+    repeats: Annotated[int, Field(ge=1, description="Timed runs of each algorithm; their median counts.")] = 5
+    output: Annotated[
+        Path | None, Field(description="The picture: PNG, JPEG, PDF or SVG. [NAME.compare.png in the current folder]")
+    ] = None
+    overwrite: Annotated[bool, Field(description="Replace a picture that is there already.")] = False
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> CompareSettings:
+        if self.region_size is not None and self.n_segments is not None:
+            raise ValueError("give region_size or n_segments, not both")
+        repeated = [name for name in self.algorithms if self.algorithms.count(name) > 1]
+        if repeated:
+            raise ValueError(f"{repeated[0]} is listed twice; give each algorithm once")
+        if self.crop is not None and min(self.crop) < 1:
+            raise ValueError(f"crop needs at least one row and one column, got {self.crop[0]}x{self.crop[1]}")
+        return self
+
+
+class CutSettings(CacheSettings):
+    """Settings of `cut`."""
+
+    rasters: Annotated[list[Path], Positional(), Field(min_length=1, description="Rasters to superpixelize.")]
+    bands: Annotated[list[int], Field(description="Band numbers from 1, repeated or listed. [all but alpha]")] = []
+    n_segments: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(description="Number of superpixels of each level, separated by commas: 100,300,1000."),
+    ] = []
+    region_size: Annotated[
+        list[Annotated[float, Field(ge=1)]],
+        Field(description="Instead, the grid step of each level's superpixels in pixels: 10,20,40. [20]"),
+    ] = []
+    affinity: Annotated[
+        Literal["gaussian", "dal"],
+        Field(description="How like neighbouring pixels are: gaussian, by their colours, or dal, learned (3 bands)."),
+    ] = "gaussian"
+    sigma: Annotated[
+        float,
+        Field(gt=0, description="Difference in colour at which Gaussian affinity fades, in parts of a band's range."),
+    ] = 0.05
+    output: Annotated[
+        Path | None,
+        Field(description="Also write the label maps as a COG (uint32), a band a level; a folder for several rasters."),
+    ] = None
+    overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False
+
+    @model_validator(mode="after")
+    def _one_size(self) -> CutSettings:
+        if self.n_segments and self.region_size:
+            raise ValueError("give region_size or n_segments, not both")
         return self
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from superpoint.pipelines.algorithms import Listed
+    from superpoint.pipelines.compare import Compared
+    from superpoint.pipelines.cut import Cut
     from superpoint.pipelines.demo import Demo
     from superpoint.pipelines.evaluate import Evaluation
     from superpoint.pipelines.label import PseudoMask
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.run import Run
     from superpoint.pipelines.superpixelize import LabelMap
     from superpoint.pipelines.train import Training
+    from superpoint.pipelines.train_affinity import AffinityTraining
 
 
 def of_label_maps(label_maps: Sequence[LabelMap]) -> RenderableType:
@@ -38,6 +42,83 @@ def _of_label_map(label_map: LabelMap) -> RenderableType:
             "seconds": f"{label_map.seconds:.1f}",
             "zarr": label_map.path,
             "COG": label_map.output,
+        },
+    )
+
+
+def of_algorithms(listed: Sequence[Listed]) -> RenderableType:
+    """Summarize the superpixel algorithms: a row an algorithm, and how to install what is not there."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("name", "bands", "nodata", "ids", "licence", "installed"):
+        table.add_column(heading, no_wrap=True)
+    for one in listed:
+        installed = one.package_version or "yes" if one.installed else "no"
+        table.add_row(one.name, one.bands, one.nodata, one.ids, one.licence, installed)
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    missing = [Text(f"{one.name}: {one.install}") for one in listed if not one.installed]
+    return Group(table, *missing, "parameters and their defaults: superpoint algorithms --json")
+
+
+def of_comparison(compared: Mapping[str, Compared]) -> RenderableType:
+    """Summarize a comparison: a column an algorithm, what nothing is known of left out."""
+    first = next(iter(compared.values()))
+    table = Table(box=box.SIMPLE_HEAD, title=f"{first.raster}: {_size(first)}", title_justify="left")
+    table.add_column("")
+    for name in compared:
+        table.add_column(name, justify="right", no_wrap=True)
+    for heading, cell in _COMPARISON.items():
+        cells = [cell(one) for one in compared.values()]
+        if any(text != "-" for text in cells):
+            table.add_row(heading, *cells)
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    return Group(table, f"{_COMPARISON_KEY}\nthe boundaries are drawn in {first.picture}")
+
+
+def _size(one: Compared) -> str:
+    rows, cols = one.shape
+    return f"{cols} x {rows} pixels, region size {one.region_size:.4g}, tiles of {one.tile}"
+
+
+def _seams(one: Compared, which: str) -> str:
+    ratios = (one.seam_ratio or {}).get(which, {}).values()
+    return ", ".join("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios) or "-"
+
+
+_COMPARISON: dict[str, Callable[[Compared], str]] = {
+    "Mpx/s, one core": lambda one: f"{one.mpx_per_s:.3g}",
+    "first call, s more": lambda one: f"{one.compile_s:.1f}",
+    "peak bytes/px": lambda one: "-" if one.peak_bytes_per_px is None else f"{one.peak_bytes_per_px:.0f}",
+    "superpixels": lambda one: f"{one.n_superpixels:,}",
+    "disconnected": lambda one: f"{one.disconnected:,}",
+    "ASA": lambda one: _score(one.asa),
+    "boundary recall": lambda one: _score(one.boundary_recall),
+    "undersegmentation": lambda one: _score(one.undersegmentation),
+    "  by Levinshtein": lambda one: _score(one.undersegmentation_levin),
+    "explained variation": lambda one: _score(one.explained_variation),
+    "compactness": lambda one: _score(one.compactness),
+    "seam ratio, tiled": lambda one: _seams(one, "tiled"),
+    "  untiled": lambda one: _seams(one, "untiled"),
+    "identical": lambda one: "-" if one.identical is None else f"{one.identical:.4%}",
+}
+_COMPARISON_KEY = "higher is better, but for first call, bytes, undersegmentation; a seam ratio is best as untiled"
+
+
+def of_cuts(cuts: Sequence[Cut]) -> RenderableType:
+    """Summarize cuts of hierarchies."""
+    return Group(*(_of_cut(made) for made in cuts))
+
+
+def _of_cut(made: Cut) -> RenderableType:
+    rows, cols = made.shape
+    return _facts(
+        "hierarchy",
+        {
+            "raster": f"{made.raster} ({cols} x {rows})",
+            "superpixels": ", ".join(f"{number:,}" for number in made.levels),
+            "merges": "already in the cache" if made.from_cache else "computed",
+            "seconds": f"{made.seconds:.1f}",
+            "zarr": made.path,
+            "COG": made.output,
         },
     )
 
@@ -77,6 +158,22 @@ def of_training(training: Training) -> RenderableType:
             "last": ", ".join(f"{name} {last[name]:.4f}" for name in ("train_loss", "val_miou") if name in last),
             "seconds": f"{training.seconds:.1f}",
             "checkpoint": training.checkpoint,
+        },
+    )
+
+
+def of_affinity_training(training: AffinityTraining) -> RenderableType:
+    """Summarize an affinity training."""
+    kept = training.history[training.epoch - 1]
+    return _facts(
+        "affinity training",
+        {
+            "network": f"{training.n_parameters:,} parameters",
+            "patches": f"{training.n_patches:,} an epoch",
+            "epochs": f"{len(training.history)}, kept {training.epoch}",
+            "kept": ", ".join(f"{name} {kept[name]:.4f}" for name in ("train_loss", "val_loss") if name in kept),
+            "seconds": f"{training.seconds:.1f}",
+            "weights": training.weights,
         },
     )
 

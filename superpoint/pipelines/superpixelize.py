@@ -1,4 +1,7 @@
-"""Rasters to label maps: one job a tile, into the cache."""
+"""Rasters to label maps, tile by tile, into the cache.
+
+Where tiles agree on ids by themselves a tile is one job; `joined.py` is about all other algorithms.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,31 @@ import logging
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from superpoint.cache.cogs import CogProfile, check_output, write_cog
 from superpoint.cache.groups import ArraySpec, TiledGroup, chunk_of, load_group, open_group
 from superpoint.cache.rasters import Raster, open_raster
 from superpoint.cache.scalings import n_reads, scaling_of
 from superpoint.errors import InputError, TilesFailedError
-from superpoint.pipelines.jobs import open_client, track_tiles
+from superpoint.pipelines.jobs import open_client
+from superpoint.pipelines.joined import refuse_small_halo, superpixelize_joined
 from superpoint.pipelines.outputs import block_windows, outputs_of
 from superpoint.pipelines.progress import progress
+from superpoint.pipelines.superpixeljobs import Recipe, Round, SuperpixelJob, run_round
 from superpoint.scaling import Scaling
 from superpoint.superpixels import describe_algorithm, make_algorithm
-from superpoint.superpixels.algorithm import Origin
-from superpoint.tiles import Tile, TileGrid
+from superpoint.superpixels.joining import VERSION as JOINING_VERSION
+from superpoint.superpixels.joining import is_joined
+from superpoint.tiles import TileGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from distributed import Client
-    from numpy.typing import NDArray
     from pydantic import JsonValue
 
-    from superpoint.cache.ledger import TileRecord
     from superpoint.pipelines.settings import SuperpixelizeSettings, SuperpixelSettings
     from superpoint.superpixels.algorithm import SuperpixelAlgorithm
 
@@ -57,31 +59,6 @@ class LabelMap:
     seconds: float
     output: str | None = None
     """The COG, if one was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuperpixelJob:
-    """Superpixelize one tile."""
-
-    raster: Raster
-    group: TiledGroup
-    tile: Tile
-    algorithm: SuperpixelAlgorithm
-    scaling: Scaling
-    seed: int
-
-    def compute(self) -> tuple[Mapping[str, NDArray[np.generic]], dict[str, Any]]:
-        """Return the labels of the core; the facts count superpixels without reading the array again."""
-        window = self.tile.read
-        image, valid = self.raster.read(window)
-        labels = self.algorithm(
-            self.scaling.apply(image, valid),
-            valid,
-            origin=Origin(row=window.row, col=window.col, raster_shape=self.raster.shape),
-            rng=np.random.default_rng([self.seed, *self.tile.index]),
-        )
-        core = np.ascontiguousarray(labels[self.tile.core.within(window)])
-        return {"labels": core}, _count_ids(core)
 
 
 def superpixelize(settings: SuperpixelizeSettings) -> list[LabelMap]:
@@ -126,33 +103,42 @@ def superpixelize_raster(raster: Raster, settings: SuperpixelSettings, client: C
     algorithm = make_algorithm(settings.algorithm, _parameters(settings, raster.shape))
     if raster.georeference.crs is None:
         log.info("%s has no CRS: working in pixel space", raster.path)
-    group, scaling = _open(raster, settings, algorithm)
     grid = TileGrid(shape=raster.shape, size=settings.tile, halo=_halo(settings, algorithm))
-    if len(grid) > 1 and _exact_halo(algorithm) is None:
-        raise InputError(
-            f"superpixel algorithm {algorithm.name} cannot be tiled without seams; "
-            f"give a --tile that holds {raster.path} whole, or another algorithm"
-        )
-    done = group.ledger.done(grid)
-    todo = [tile for tile in grid if tile.name not in done]
-    if done:
-        log.info("%s: %d of %d tiles are in the cache, computing %d", raster.name, len(done), len(grid), len(todo))
-    jobs = [
-        SuperpixelJob(raster=raster, group=group, tile=tile, algorithm=algorithm, scaling=scaling, seed=settings.seed)
-        for tile in todo
-    ]
-    records = track_tiles(f"superpixels of {raster.name}", jobs, client=client, retries=settings.retries)
-    failed = [record for record in records if record.state == "failed"]
+    joined = len(grid) > 1 and is_joined(algorithm)
+    if joined:
+        refuse_small_halo(algorithm, grid.halo)
+    group, scaling = _open(raster, settings, algorithm, {"joining": JOINING_VERSION} if joined else {})
+    recipe = Recipe(raster=raster, algorithm=algorithm, scaling=scaling, seed=settings.seed)
+    rounds = (superpixelize_joined if joined else _superpixelize_lattice)(
+        recipe, group, grid, client=client, retries=settings.retries
+    )
     return LabelMap(
         raster=raster.path,
         path=group.path,
         shape=raster.shape,
-        n_superpixels=_count_superpixels([*done.values(), *records]),
+        n_superpixels=0 if rounds[-1].n_failed else rounds[-1].count_superpixels(),
         n_tiles=len(grid),
-        n_computed=len(records) - len(failed),
-        n_failed=len(failed),
+        n_computed=len(set[str]().union(*(found.computed for found in rounds))),
+        n_failed=rounds[-1].n_failed,
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+def _superpixelize_lattice(
+    recipe: Recipe, group: TiledGroup, grid: TileGrid, *, client: Client | None, retries: int
+) -> list[Round]:
+    """Superpixelize all tiles of a raster; they agree on ids by themselves."""
+    what = f"superpixels of {recipe.raster.name}"
+    return [
+        run_round(
+            what,
+            group,
+            grid,
+            lambda tile: SuperpixelJob(recipe=recipe, group=group, tile=tile),
+            client=client,
+            retries=retries,
+        )
+    ]
 
 
 class TiledResult(Protocol):
@@ -178,7 +164,9 @@ def refuse_failed(results: Sequence[TiledResult]) -> None:
             )
 
 
-def _open(raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm) -> tuple[TiledGroup, Scaling]:
+def _open(
+    raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm, joining: Mapping[str, str]
+) -> tuple[TiledGroup, Scaling]:
     megapixels = raster.shape[0] * raster.shape[1] / 1e6
     with progress(f"statistics of {raster.name}", total=megapixels * n_reads(raster.dtype), unit="Mpx") as advance:
         scaling = scaling_of([raster], settings.cache, on_pixels=lambda n_pixels: advance(n_pixels / 1e6))
@@ -199,6 +187,7 @@ def _open(raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlg
             "scaling": {"low": list(scaling.low), "high": list(scaling.high)},
             "halo": _halo(settings, algorithm),
             "seed": settings.seed,
+            **joining,
         },
     )
     return group, scaling
@@ -230,31 +219,9 @@ def _halo(settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm) -> int:
         return settings.halo
     if settings.halo == "default":
         return algorithm.halo()
-    exact = _exact_halo(algorithm)
-    if exact is None:
+    if is_joined(algorithm):
         raise InputError(f"superpixel algorithm {algorithm.name} has no exact halo; use --halo default")
-    return exact
-
-
-def _exact_halo(algorithm: SuperpixelAlgorithm) -> int | None:
-    try:
-        return algorithm.halo(exact=True)
-    except ValueError:
-        return None
-
-
-def _count_ids(core: NDArray[np.uint32]) -> dict[str, Any]:
-    """Tell the superpixels that lie inside a tile from those that touch its edge and may go on beyond."""
-    edge = np.unique(np.concatenate([core[0], core[-1], core[:, 0], core[:, -1]]))
-    n_all = int(np.count_nonzero(np.unique(core)))
-    edge_ids = edge[edge > 0].tolist()
-    return {"n_inside": n_all - len(edge_ids), "edge_ids": edge_ids}
-
-
-def _count_superpixels(records: Iterable[TileRecord]) -> int:
-    facts = [record.facts for record in records if record.state == "done"]
-    n_inside: int = sum(fact["n_inside"] for fact in facts)
-    return n_inside + len({edge_id for fact in facts for edge_id in fact["edge_ids"]})
+    return algorithm.halo(exact=True)
 
 
 def export_labels(label_map: LabelMap, output: Path, *, overwrite: bool) -> Path:

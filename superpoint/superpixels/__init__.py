@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+import importlib
+from functools import cache
+from importlib.metadata import entry_points, packages_distributions, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from superpoint.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from superpoint.superpixels.algorithm import SuperpixelAlgorithm
+    from superpoint.superpixels.algorithm import SuperpixelAlgorithm, Traits
 
 GROUP = "superpoint.superpixels"
 
@@ -38,7 +41,8 @@ def make_algorithm(name: str, parameters: Mapping[str, object]) -> SuperpixelAlg
     MissingExtraError
         If the algorithm is known but what it needs is not installed.
     """
-    algorithm_class = _load(name)
+    algorithm_class = load_algorithm(name)
+    require_package(name, traits_of(algorithm_class))
     known = [field.name for field in dataclasses.fields(algorithm_class)]  # type: ignore[arg-type]  # a plug-in is a dataclass by contract
     unknown = sorted(set(parameters) - set(known))
     if unknown:
@@ -50,12 +54,28 @@ def make_algorithm(name: str, parameters: Mapping[str, object]) -> SuperpixelAlg
 
 
 def describe_algorithm(algorithm: SuperpixelAlgorithm) -> dict[str, object]:
-    """Return what rebuilds the algorithm and tells its labels from any other's, as JSON."""
+    """Return what rebuilds the algorithm and tells its labels from any other's, as JSON.
+
+    Where another package does the work, its version is part of it: labels may change with it.
+    """
     parameters = dataclasses.asdict(algorithm)  # type: ignore[call-overload]  # a plug-in is a dataclass by contract
-    return {"name": algorithm.name, "version": algorithm.version, "parameters": parameters}
+    described = {"name": algorithm.name, "version": algorithm.version, "parameters": parameters}
+    traits = traits_of(type(algorithm))
+    if traits is not None and traits.package is not None:
+        described["package_version"] = package_version(traits.package)
+    return described
 
 
-def _load(name: str) -> type[SuperpixelAlgorithm]:
+def load_algorithm(name: str) -> type[SuperpixelAlgorithm]:
+    """Return the class of the algorithm `name`, whether or not the package that it calls is there.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown; the message lists what is known.
+    MissingExtraError
+        If the class cannot be imported.
+    """
     found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
     if not found:
         raise InputError(f"unknown superpixel algorithm {name!r}; known: {', '.join(algorithm_names())}")
@@ -67,3 +87,51 @@ def _load(name: str) -> type[SuperpixelAlgorithm]:
             f"install it, or the extra of the package that provides {name}"
         ) from error
     return loaded
+
+
+def traits_of(algorithm_class: type[SuperpixelAlgorithm]) -> Traits | None:
+    """Return an algorithm's traits; None where another package's class has none."""
+    return getattr(algorithm_class, "traits", None)
+
+
+def is_installed(traits: Traits | None) -> bool:
+    """Return whether the package that does the work can be imported."""
+    return traits is None or traits.package is None or find_spec(traits.package) is not None
+
+
+def require_package(name: str, traits: Traits | None) -> None:
+    """Refuse an algorithm whose package is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not; the message says how to install it.
+    """
+    if traits is not None and not is_installed(traits):
+        raise MissingExtraError(
+            f"superpixel algorithm {name!r} needs {traits.package}, which is not installed; "
+            f"install it with: {traits.install}"
+        )
+
+
+def import_package(name: str, traits: Traits) -> Any:  # noqa: ANN401  # a module that may have no types
+    """Import the package that does the work of the algorithm `name`, when it is called.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed; the message says how to install it.
+    """
+    require_package(name, traits)
+    return importlib.import_module(str(traits.package))
+
+
+def package_version(package: str) -> str:
+    """Return the version of the installed distribution that a package came with."""
+    distributions = sorted(_distributions().get(package, []))
+    return version(distributions[0]) if distributions else "unknown"
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()  # reads the files of all that is installed

@@ -7,11 +7,13 @@ Another package adds one by naming a class with these promises in the entry-poin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from superpoint.scaling import Scaling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,24 @@ class Origin:
             raise ValueError(f"origin ({self.row}, {self.col}) is outside a raster of {rows} x {cols}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What a user wants to know of an algorithm before choosing it; `superpoint algorithms` lists it."""
+
+    bands: str = "any"
+    """Which numbers of bands it takes, and what becomes of others."""
+    nodata: str = "native"
+    """How it minds nodata: native, or what is done for it."""
+    ids: str = "joined"
+    """`lattice` if tiles agree on ids by themselves, `joined` if superpixels of neighbouring tiles are joined."""
+    licence: str = "unknown"
+    """SPDX name of the licence of the code that does the work."""
+    package: str | None = None
+    """The module that must be importable; None if nothing beyond superpoint is needed."""
+    install: str | None = None
+    """The command that installs `package`."""
+
+
 @runtime_checkable
 class SuperpixelAlgorithm(Protocol):
     """A frozen dataclass of an algorithm's parameters that can be called on an image.
@@ -46,12 +66,14 @@ class SuperpixelAlgorithm(Protocol):
     """The name it is found by."""
     version: ClassVar[str]
     """Changes whenever the labels may change for the same input; part of the cache key."""
+    traits: ClassVar[Traits]
+    """What a user wants to know before choosing it."""
 
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile.
 
         With `exact` the labels of the tile's core are the very ones of the untiled raster; a `ValueError`
-        says so where an algorithm cannot promise that.
+        says so where an algorithm cannot promise that: its tiles are joined (`joining.py`).
         """
         ...
 
@@ -79,7 +101,43 @@ class SuperpixelAlgorithm(Protocol):
         Returns
         -------
         uint32 array of shape (rows, cols)
-            0 exactly where not valid; every id one 4-connected region; ids unique over the whole raster, not over
-            the array; the same for the same input on every machine and thread count.
+            0 exactly where not valid; every id one 4-connected region; the same for the same input on every machine
+            and thread count. Where there is an exact halo, ids are unique over the whole raster, not over the array.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsStored(Protocol):
+    """What an algorithm may offer beyond the contract: to scale as it reads, which spares a float copy."""
+
+    def from_stored(
+        self,
+        image: NDArray[Any],
+        valid: NDArray[np.bool_],
+        scaling: Scaling,
+        *,
+        origin: Origin,
+        threads: int = 1,
+    ) -> NDArray[np.uint32]:
+        """Return the labels that a call gives for `scaling.apply(image, valid)`, bit for bit.
+
+        Parameters
+        ----------
+        image : array of shape (bands, rows, cols)
+            As stored, any number type.
+        valid : bool array of shape (rows, cols)
+            False on nodata.
+        scaling : Scaling
+            Of the whole raster.
+        origin : Origin
+            The array's place in the raster.
+        threads : int
+            Threads that share the work; the labels do not depend on it.
+
+        Returns
+        -------
+        uint32 array of shape (rows, cols)
+            As the contract has it.
         """
         ...

@@ -1,19 +1,21 @@
-"""Making each id one 4-connected region, with bounded reach.
+"""Making each superpixel one 4-connected region, with bounded reach, on runs of pixels.
 
-Clustering leaves specks: pieces of a superpixel cut off from its main part. Merging a speck into a neighbour
-can cascade over the whole raster, so the rule here is local:
+A cluster of pixels falls into pieces: a main part, sometimes other parts as large as a superpixel, and specks.
+Merging specks one by one can cascade over the whole raster, so the rule here is local:
 
-1. Of each cell's pieces the largest is kept (a tie goes to the first in raster order).
-2. Other pixels are taken up by the kept regions beside them, ring by ring, each pixel by the neighbour nearest
-   in colour (a tie goes to the earlier seed), for at most `reach` rings.
-3. What no ring reached (islands in nodata) becomes a region of its own, numbered by its first pixel.
+1. Of each cell's pieces the largest is kept (a tie goes to the first in raster order), and so is any other of at
+   least `min_size` pixels: it is a superpixel in its own right.
+2. A speck goes over, whole, to the kept piece beside it that is nearest in colour (a tie goes to the first); those
+   beside none wait for a neighbour to go over, for at most `ROUNDS` rounds.
+3. What is left, cut off by nodata, is a superpixel of its own.
 
-Step 1 looks two cells far, step 2 one cell, step 3 two more.
+A piece lies in its cell and the eight around it. Everything works on runs of equal cell along the rows, of which
+there are some twenty times fewer than pixels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,237 +23,314 @@ from numba import njit
 from superpoint.superpixels.lattice import MAX_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from numpy.typing import NDArray
 
-    from superpoint.superpixels.algorithm import Origin
+    Share = Callable[[Callable[[tuple[int, int]], Any]], list[Any]]
+    """Calls a function with parts of the rows, and returns the results in the order of the rows."""
 
+    Bytes = NDArray[np.uint8]
     Ints = NDArray[np.int32]
     Longs = NDArray[np.int64]
-    Bands = NDArray[np.int16]
+    Labels = NDArray[np.uint32]
+    Mask = NDArray[np.bool_]
 
-SETTLE_CELLS = 5  # how far the rule looks, in cells
-_NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
+ROUNDS = 5  # specks beside specks are settled after three or four
 
 
-def connect_regions(
-    cells: NDArray[np.int32],
-    quantised: NDArray[np.int16],
-    colours: NDArray[np.int64],
-    seeds: NDArray[np.int64],
-    *,
-    origin: Origin,
-    first_free_id: int,
-    reach: int,
-) -> NDArray[np.uint32]:
-    """Turn clusters into labels whose every id is one 4-connected region.
+class Runs(NamedTuple):
+    """Pixels of equal cell side by side in a row, over all rows: a label map in run lengths."""
+
+    firsts: Ints
+    """First column of each run."""
+    stops: Ints
+    """The column after each run; the row's next run begins there."""
+    cells: Ints
+    """Cluster of each run, -1 on nodata."""
+    row_starts: Longs
+    """The first run of each row, and the number of runs."""
+
+
+def settle(
+    runs: Runs, quantised: Bytes, colours: Ints, alive: Mask, min_size: float, share: Share | None = None
+) -> tuple[Ints, Ints, Ints]:
+    """Find the pieces of clusters and what becomes of each.
 
     Parameters
     ----------
-    cells : int32 array of shape (rows, cols)
-        Cluster of each pixel, -1 on nodata.
-    quantised : int16 array of shape (bands, rows, cols)
+    runs : Runs
+        Clusters of pixels.
+    quantised : uint8 array of shape (bands, rows, cols)
         The bands that clustering saw.
-    colours : int64 array of shape (clusters, bands)
+    colours : int32 array of shape (clusters, bands)
         Colour of each cluster's centre, in the units of `quantised`.
-    seeds : int64 array of shape (clusters,)
-        Id of each cluster in the whole raster.
-    origin : Origin
-        The array's place in the raster.
-    first_free_id : int
-        The first id that belongs to no seed.
-    reach : int
-        Rings by which kept regions may grow, pixels; at most the shortest side of a cell.
+    alive : bool array of shape (clusters,)
+        Clusters that have a centre.
+    min_size : float
+        Pixels from which on a piece is kept.
+    share : callable, optional
+        Calls a function with `(first, stop)` for parts of the rows, maybe in threads, and returns the results in
+        the order of the rows. By default one part is all rows.
 
     Returns
     -------
-    uint32 array of shape (rows, cols)
-        0 on nodata.
+    pieces : int32 array of shape (runs,)
+        The piece of each run, numbered by first pixel; nodata has pieces as well.
+    clusters : int32 array of shape (pieces,)
+        The cluster of each piece, -1 on nodata.
+    into : int32 array of shape (pieces,)
+        The piece that each becomes part of: itself, if it stays.
+    """
+    share = share or (lambda work: [work((0, len(runs.row_starts) - 1))])
+    pieces, clusters, sizes = label_pieces(runs, share)
+    into = _keep(clusters, sizes, len(colours), min_size)
+    if (into < 0).any():
+        by_centre = (clusters >= 0) & (into >= 0) & alive[clusters]
+        sums = np.sum(share(lambda rows: _sum_colours(runs, rows, pieces, by_centre, quantised)), axis=0)
+        means = (2 * sums + sizes[:, None]) // (2 * sizes[:, None])
+        piece_colours = np.where(by_centre[:, None], colours[clusters], means).astype(np.int32)
+        pairs = share(lambda rows: _neighbours_of_specks(runs, rows, pieces, clusters, into))
+        ones, others = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        _hand_over(ones, others, piece_colours, into)
+    return pieces, clusters, into
+
+
+def number_pieces(clusters: Ints, into: Ints, seeds: Longs, n_seeds: int) -> Labels:
+    """Give ids to pieces: to the first of a cluster its seed's, to the k-th after it that plus `k * n_seeds`.
+
+    Parameters
+    ----------
+    clusters, into : int32 arrays of shape (pieces,)
+        As `settle` returns them.
+    seeds : int64 array of shape (clusters,)
+        Id of each cluster's seed in the whole raster, from 1.
+    n_seeds : int
+        Seeds of the whole raster.
+
+    Returns
+    -------
+    uint32 array of shape (pieces,)
+        The id of the piece that each becomes part of; 0 on nodata.
 
     Raises
     ------
     ValueError
-        If the id of a cut-off piece does not fit uint32 (rasters beyond four billion pixels).
+        If an id does not fit uint32.
     """
-    pieces, sizes = label_pieces(cells)
-    kept = _keep_largest(cells, pieces, sizes, len(seeds))
-    _grow(kept, cells, quantised, colours, reach)
-    labels = np.where(kept >= 0, seeds[kept], 0).astype(np.uint32)
-    islands = (kept < 0) & (cells >= 0)
-    if islands.any():
-        pieces, _ = label_pieces(np.where(islands, cells, np.int32(-1)))
-        _number_islands(labels, pieces, islands, origin, first_free_id)
-    return labels
-
-
-def _number_islands(
-    labels: NDArray[np.uint32],
-    pieces: NDArray[np.int32],
-    islands: NDArray[np.bool_],
-    origin: Origin,
-    first_free_id: int,
-) -> None:
-    numbers, first = np.unique(pieces, return_index=True)
-    rows, cols = np.divmod(first, pieces.shape[1])
-    ids = first_free_id + (origin.row + rows) * origin.raster_shape[1] + origin.col + cols
-    if ids[numbers >= 0].max() > MAX_ID:
+    ranks = _ranks(clusters, into, len(seeds))
+    ids = np.where(clusters >= 0, seeds[clusters] + ranks.astype(np.int64) * n_seeds, 0)
+    if ids.size and ids.max() > MAX_ID:
         raise ValueError(
-            "the raster has more than 2**32 pixels and pieces of valid data cut off by nodata, "
-            "which cannot be numbered in uint32; cut the raster in two"
+            f"a raster of {n_seeds} superpixels, one of them in {ranks.max() + 1} parts, cannot be numbered in uint32; "
+            "use a larger region_size or cut the raster in two"
         )
-    labels[islands] = ids[np.searchsorted(numbers, pieces[islands])].astype(np.uint32)
+    found: Labels = ids.astype(np.uint32)[into]
+    return found
 
 
-@njit(cache=True, nogil=True)
-def label_pieces(ids: Ints) -> tuple[Ints, Longs]:
-    """Count off the 4-connected pieces of equal id in raster order of their first pixels.
+def label_pieces(runs: Runs, share: Share) -> tuple[Ints, Ints, Longs]:
+    """Count off the 4-connected pieces of equal cell in raster order of their first pixels.
 
     Parameters
     ----------
-    ids : int32 array of shape (rows, cols)
-        Negative ids are background.
+    runs : Runs
+        Clusters of pixels.
+    share : callable
+        See `settle`.
 
     Returns
     -------
-    pieces : int32 array of shape (rows, cols)
-        From 0; -1 on background.
+    pieces : int32 array of shape (runs,)
+        From 0.
+    clusters : int32 array of shape (pieces,)
+        -1 on nodata.
     sizes : int64 array of shape (pieces,)
         Pixels of each piece.
     """
-    n_rows, n_cols = ids.shape
-    pieces = np.full((n_rows, n_cols), -1, np.int32)
-    parents = np.empty(n_rows * n_cols // 2 + n_cols + 2, np.int32)
-    n_provisional = 0
-    for row in range(n_rows):
-        for col in range(n_cols):
-            if ids[row, col] < 0:
-                continue
-            above = row > 0 and ids[row - 1, col] == ids[row, col]
-            before = col > 0 and ids[row, col - 1] == ids[row, col]
-            if above and before:
-                pieces[row, col] = _join(parents, pieces[row - 1, col], pieces[row, col - 1])
-            elif above:
-                pieces[row, col] = pieces[row - 1, col]
-            elif before:
-                pieces[row, col] = pieces[row, col - 1]
-            else:
-                if n_provisional == len(parents):
-                    parents = np.concatenate((parents, np.empty_like(parents)))
-                parents[n_provisional] = n_provisional
-                pieces[row, col] = n_provisional
-                n_provisional += 1
-    return _renumber(pieces, parents, n_provisional)
+    parents = np.arange(len(runs.firsts), dtype=np.int32)
+
+    def within(rows: tuple[int, int]) -> int:
+        _join_rows(runs, rows[0] + 1, rows[1], parents)
+        return rows[0]
+
+    for first in share(within):
+        _join_rows(runs, max(first, 1), first + 1, parents)  # what the parts have apart
+    return _number(runs, parents)
 
 
 @njit(cache=True, nogil=True)
-def _root(parents: Ints, piece: int) -> int:
-    while parents[piece] != piece:
-        parents[piece] = parents[parents[piece]]
-        piece = parents[piece]
-    return piece
+def _join_rows(runs: Runs, first: int, stop: int, parents: Ints) -> None:
+    """Join the runs of the rows `first:stop` with those of equal cell above them."""
+    _, stops, cells, row_starts = runs
+    for row in range(first, stop):
+        upper, lower = row_starts[row - 1], row_starts[row]
+        upper_end, lower_end = row_starts[row], row_starts[row + 1]
+        while upper < upper_end and lower < lower_end:
+            if cells[upper] == cells[lower]:
+                one, other = _root(parents, upper), _root(parents, lower)
+                parents[max(one, other)] = min(one, other)
+            upper_stop, lower_stop = stops[upper], stops[lower]
+            upper += upper_stop <= lower_stop
+            lower += lower_stop <= upper_stop
 
 
 @njit(cache=True, nogil=True)
-def _join(parents: Ints, one: int, other: int) -> int:
-    one, other = _root(parents, one), _root(parents, other)
-    low, high = min(one, other), max(one, other)
-    parents[high] = low
-    return low
-
-
-@njit(cache=True, nogil=True)
-def _renumber(pieces: Ints, parents: Ints, n_provisional: int) -> tuple[Ints, Longs]:
-    # A root is its piece's smallest provisional number, given at its first pixel: the order is raster order.
-    numbers = np.empty(n_provisional, np.int32)
+def _number(runs: Runs, parents: Ints) -> tuple[Ints, Ints, Longs]:
+    # A root is its piece's smallest run, the one of its first pixel: the order is raster order.
+    firsts, stops, cells, _ = runs
+    pieces = np.empty(len(firsts), np.int32)
+    clusters = np.empty(len(firsts), np.int32)
+    sizes = np.zeros(len(firsts), np.int64)
     n_pieces = 0
-    for piece in range(n_provisional):
-        if parents[piece] == piece:
-            numbers[piece] = n_pieces
+    for run in range(len(firsts)):
+        if parents[run] == run:
+            pieces[run], clusters[n_pieces] = n_pieces, cells[run]
             n_pieces += 1
         else:
-            numbers[piece] = numbers[_root(parents, piece)]
-    sizes = np.zeros(n_pieces, np.int64)
-    for row in range(pieces.shape[0]):
-        for col in range(pieces.shape[1]):
-            if pieces[row, col] >= 0:
-                pieces[row, col] = numbers[pieces[row, col]]
-                sizes[pieces[row, col]] += 1
-    return pieces, sizes
+            pieces[run] = pieces[_root(parents, run)]
+        sizes[pieces[run]] += stops[run] - firsts[run]
+    return pieces, clusters[:n_pieces].copy(), sizes[:n_pieces].copy()
 
 
 @njit(cache=True, nogil=True)
-def _keep_largest(cells: Ints, pieces: Ints, sizes: Longs, n_cells: int) -> Ints:
-    """Return the cells with all but the largest piece of each set to -1."""
-    n_rows, n_cols = cells.shape
-    largest = np.full(n_cells, -1, np.int32)
-    for row in range(n_rows):
-        for col in range(n_cols):
-            cell, piece = cells[row, col], pieces[row, col]
-            if cell < 0:
+def paint(runs: Runs, pieces: Ints, ids: Labels, rows: tuple[int, int], labels: Labels) -> None:
+    """Write the id of each run's piece over its pixels, in the rows `rows[0]:rows[1]`."""
+    firsts, stops, _, row_starts = runs
+    for row in range(rows[0], rows[1]):
+        target = labels[row]
+        for run in range(row_starts[row], row_starts[row + 1]):
+            label = ids[pieces[run]]
+            for col in range(firsts[run], stops[run]):
+                target[col] = label
+
+
+@njit(cache=True, nogil=True)
+def _root(parents: Ints, run: int) -> int:
+    while parents[run] != run:
+        parents[run] = parents[parents[run]]
+        run = parents[run]
+    return run
+
+
+@njit(cache=True, nogil=True)
+def _keep(clusters: Ints, sizes: Longs, n_clusters: int, min_size: float) -> Ints:
+    """Return the pieces that stay as they are, each by itself; -1 for specks."""
+    largest = np.full(n_clusters, -1, np.int32)
+    for piece in range(len(clusters)):
+        cluster = clusters[piece]
+        if cluster >= 0 and (largest[cluster] < 0 or sizes[piece] > sizes[largest[cluster]]):
+            largest[cluster] = piece
+    into = np.full(len(clusters), -1, np.int32)
+    for piece in range(len(clusters)):
+        cluster = clusters[piece]
+        if cluster < 0 or sizes[piece] >= min_size or largest[cluster] == piece:
+            into[piece] = piece
+    return into
+
+
+@njit(cache=True, nogil=True)
+def _sum_colours(runs: Runs, rows: tuple[int, int], pieces: Ints, by_centre: Mask, quantised: Bytes) -> Longs:
+    """Add up the bands over the pieces that have no centre's colour, in the rows `rows[0]:rows[1]`."""
+    firsts, stops, _, row_starts = runs
+    n_bands = len(quantised)
+    sums = np.zeros((len(by_centre), n_bands), np.int64)
+    for row in range(rows[0], rows[1]):
+        for run in range(row_starts[row], row_starts[row + 1]):
+            piece = pieces[run]
+            if by_centre[piece]:
                 continue
-            best = largest[cell]
-            if best < 0 or sizes[piece] > sizes[best] or (sizes[piece] == sizes[best] and piece < best):
-                largest[cell] = piece
-    kept = np.full((n_rows, n_cols), -1, np.int32)
-    for row in range(n_rows):
-        for col in range(n_cols):
-            if cells[row, col] >= 0 and pieces[row, col] == largest[cells[row, col]]:
-                kept[row, col] = cells[row, col]
-    return kept
+            first, stop = firsts[run], stops[run]
+            for band in range(n_bands):
+                total = np.int64(0)
+                for col in range(first, stop):
+                    total += quantised[band, row, col]
+                sums[piece, band] += total
+    return sums
 
 
 @njit(cache=True, nogil=True)
-def _grow(kept: Ints, cells: Ints, quantised: Bands, colours: Longs, reach: int) -> None:
-    """Let kept regions take up the pixels beside them, ring by ring, in place."""
-    rows, cols = _left_over(kept, cells)
-    n_left = len(rows)
-    taken_by = np.empty(n_left, np.int32)
-    for _ in range(reach):
-        # All pixels of a ring are decided before any is taken: the order of pixels has no say.
-        for index in range(n_left):
-            taken_by[index] = _nearest_neighbour(kept, quantised, colours, rows[index], cols[index])
-        n_still = 0
-        for index in range(n_left):
-            if taken_by[index] >= 0:
-                kept[rows[index], cols[index]] = taken_by[index]
-            else:
-                rows[n_still], cols[n_still] = rows[index], cols[index]
-                n_still += 1
-        if n_still == n_left:
-            break
-        n_left = n_still
+def _neighbours_of_specks(
+    runs: Runs, rows: tuple[int, int], pieces: Ints, clusters: Ints, into: Ints
+) -> tuple[Ints, Ints]:
+    """List what touches specks: pairs of pieces of which at least one is a speck, some more than once."""
+    _, stops, _, row_starts = runs
+    # A run has one run after it and, over all runs, two above it; memory that is not written is not used.
+    most = 3 * (row_starts[rows[1]] - row_starts[max(rows[0] - 1, 0)])
+    ones, others = np.empty(most, np.int32), np.empty(most, np.int32)
+    n_pairs = 0
+    for row in range(rows[0], rows[1]):
+        upper, lower = row_starts[max(row - 1, 0)], row_starts[row]
+        upper_end, lower_end = row_starts[row], row_starts[row + 1]
+        for run in range(lower, lower_end - 1):
+            one, other = pieces[run], pieces[run + 1]
+            if into[one] < 0 or into[other] < 0:
+                ones[n_pairs], others[n_pairs] = one, other
+                n_pairs += 1
+        while upper < upper_end and lower < lower_end:
+            one, other = pieces[upper], pieces[lower]
+            if one != other and (into[one] < 0 or into[other] < 0):
+                ones[n_pairs], others[n_pairs] = one, other
+                n_pairs += 1
+            upper_stop, lower_stop = stops[upper], stops[lower]
+            upper += upper_stop <= lower_stop
+            lower += lower_stop <= upper_stop
+    n_kept = 0
+    for pair in range(n_pairs):  # nodata takes nothing up
+        if clusters[ones[pair]] >= 0 and clusters[others[pair]] >= 0:
+            ones[n_kept], others[n_kept] = ones[pair], others[pair]
+            n_kept += 1
+    return ones[:n_kept].copy(), others[:n_kept].copy()
 
 
 @njit(cache=True, nogil=True)
-def _left_over(kept: Ints, cells: Ints) -> tuple[Ints, Ints]:
-    """List the pixels with data that belong to no kept region, in raster order."""
-    n_rows, n_cols = kept.shape
+def _hand_over(ones: Ints, others: Ints, colours: Ints, into: Ints) -> None:
+    """Give specks to the pieces beside them, in place; those that none takes stay as they are."""
+    nearest = np.full(len(into), 2**62, np.int64)
+    chosen = np.full(len(into), -1, np.int32)
+    n_pairs = len(ones)
+    for _ in range(ROUNDS):
+        # All specks of a round choose before any goes over: their order has no say.
+        n_pairs = _choose(ones, others, n_pairs, colours, into, nearest, chosen)
+        for piece in range(len(into)):
+            if into[piece] < 0 and chosen[piece] >= 0:
+                into[piece] = chosen[piece]
+    for piece in range(len(into)):
+        if into[piece] < 0:
+            into[piece] = piece
+
+
+@njit(cache=True, nogil=True)
+def _choose(ones: Ints, others: Ints, n_pairs: int, colours: Ints, into: Ints, nearest: Longs, chosen: Ints) -> int:
+    """Let each speck choose among the pieces beside it; return how many pairs, moved to the front, are undecided."""
     n_left = 0
-    for row in range(n_rows):
-        for col in range(n_cols):
-            n_left += kept[row, col] < 0 and cells[row, col] >= 0
-    rows, cols = np.empty(n_left, np.int32), np.empty(n_left, np.int32)
-    index = 0
-    for row in range(n_rows):
-        for col in range(n_cols):
-            if kept[row, col] < 0 and cells[row, col] >= 0:
-                rows[index], cols[index] = row, col
-                index += 1
-    return rows, cols
+    for pair in range(n_pairs):
+        speck, taker = ones[pair], into[others[pair]]
+        if into[speck] >= 0:
+            speck, taker = others[pair], into[ones[pair]]
+        if into[speck] >= 0:
+            continue
+        if taker < 0:  # two specks: the next round may know
+            ones[n_left], others[n_left] = ones[pair], others[pair]
+            n_left += 1
+            continue
+        distance = np.int64(0)
+        for band in range(colours.shape[1]):
+            distance += (colours[speck, band] - colours[taker, band]) ** 2
+        if distance < nearest[speck] or (distance == nearest[speck] and taker < chosen[speck]):
+            nearest[speck], chosen[speck] = distance, taker
+    return n_left
 
 
 @njit(cache=True, nogil=True)
-def _nearest_neighbour(kept: Ints, quantised: Bands, colours: Longs, row: int, col: int) -> int:
-    best_cell, best_distance = -1, 2**62
-    for row_step, col_step in _NEIGHBOURS:
-        beside_row, beside_col = row + row_step, col + col_step
-        if not (0 <= beside_row < kept.shape[0] and 0 <= beside_col < kept.shape[1]):
-            continue
-        cell = kept[beside_row, beside_col]
-        if cell < 0:
-            continue
-        distance = 0
-        for band in range(quantised.shape[0]):
-            distance += (quantised[band, row, col] - colours[cell, band]) ** 2
-        if distance < best_distance or (distance == best_distance and cell < best_cell):
-            best_cell, best_distance = cell, distance
-    return best_cell
+def _ranks(clusters: Ints, into: Ints, n_clusters: int) -> Ints:
+    """Return which of its cluster's pieces each is that stays: the first found is 0, then 1, 2, ... in raster order."""
+    found = np.zeros(n_clusters, np.int32)
+    ranks = np.zeros(len(clusters), np.int32)
+    for piece in range(len(clusters)):
+        cluster = clusters[piece]
+        if cluster >= 0 and into[piece] == piece:
+            ranks[piece] = found[cluster]
+            found[cluster] += 1
+    return ranks

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from superpoint.scaling import Scaling
 from superpoint.superpixels.algorithm import Origin
 from superpoint.superpixels.lattice import Lattice
-from superpoint.superpixels.slic import Slic, _cells_of, _cluster, _levels, _quantise
-from superpoint.testing import superpixelize_tiles
+from superpoint.superpixels.slic import SPREAD, Slic
+from superpoint.testing import check_superpixels, superpixelize_tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +30,10 @@ def superpixels(slic: Slic, image: Image, valid: Mask | None = None) -> NDArray[
     valid = np.ones(image.shape[1:], bool) if valid is None else valid
     shape = (image.shape[1], image.shape[2])
     return slic(image, valid, origin=Origin(raster_shape=shape), rng=np.random.default_rng(0))
+
+
+def lattice_of(slic: Slic, shape: tuple[int, ...]) -> Lattice:
+    return Lattice.over((shape[0], shape[1]), region_size=SPREAD * slic.region_size)
 
 
 @st.composite
@@ -58,7 +62,8 @@ def slics(*, region_sizes: st.SearchStrategy[float], iterations: int = 4) -> st.
     return st.builds(
         Slic,
         region_size=region_sizes,
-        compactness=st.sampled_from([0.0, 1.0, 10.0, 40.0, 300.0]),
+        compactness=st.sampled_from([0.0, 1.0, 8.0, 40.0, 300.0]),
+        chroma=st.sampled_from([0.0, 1.0, 3.0]),
         iterations=st.integers(1, iterations),
     )
 
@@ -68,8 +73,8 @@ def slics(*, region_sizes: st.SearchStrategy[float], iterations: int = 4) -> st.
 
 @settings(max_examples=60)
 @given(
-    scene=scenes(sides=st.integers(60, 150)),
-    slic=slics(region_sizes=st.sampled_from([2.0, 2.5, 4.0, 5.3, 8.0])),
+    scene=scenes(sides=st.integers(60, 150), n_bands=3),
+    slic=slics(region_sizes=st.sampled_from([2.0, 2.5, 3.1, 4.0]), iterations=3),
     tile_size=st.integers(13, 80),
 )
 def test_with_the_exact_halo_tiles_give_the_labels_of_the_whole_raster(
@@ -80,9 +85,41 @@ def test_with_the_exact_halo_tiles_give_the_labels_of_the_whole_raster(
     np.testing.assert_array_equal(tiled, superpixels(slic, image, valid))
 
 
+@pytest.mark.parametrize("region_size", [2, 5, 8, 20])
+@pytest.mark.parametrize("seed", range(6))
+def test_with_the_exact_halo_tiles_of_long_images_leave_something_out_and_are_the_whole_all_the_same(
+    region_size: int, seed: int
+) -> None:
+    rng = np.random.default_rng([region_size, seed])
+    slic = Slic(region_size=region_size, iterations=2, compactness=float(rng.choice([0, 2, 8, 40])))
+    halo = slic.halo(exact=True)
+    tile_size = int(rng.integers(20, 60))
+    shape = (2 * halo + 3 * tile_size, 5 * region_size)
+    image = rng.random((2, *shape))
+    if seed % 2:
+        image = np.round(ndimage.gaussian_filter(image, (0, 2, 2)) * 12) / 4 - 1
+    valid = rng.random(shape) < rng.choice([1, 0.9, 0.5])
+    for turn in (False, True):
+        whole, mask = (np.moveaxis(image, 1, 2), valid.T) if turn else (image, valid)
+        pixels = whole.astype(np.float32)
+        tiled = superpixelize_tiles(slic, pixels, mask, tile_size=tile_size, halo=halo)
+        np.testing.assert_array_equal(tiled, superpixels(slic, pixels, mask))
+
+
 def test_the_exact_halo_is_smaller_than_the_images_that_test_it() -> None:
-    assert Slic(region_size=8, iterations=4).halo(exact=True) < 150
-    assert Slic(region_size=4, iterations=1).halo(exact=True) < 60
+    assert Slic(region_size=4, iterations=3).halo(exact=True) < 90
+    assert Slic(region_size=2, iterations=1).halo(exact=True) < 40
+
+
+def test_a_row_of_more_cells_than_16_bits_can_tell_apart_gives_the_labels_of_its_tiles() -> None:
+    slic = Slic(region_size=2, iterations=2)
+    n_cols = math.ceil(2**16 / 3 * SPREAD * 2) + 500
+    image = np.random.default_rng(0).random((1, 4, n_cols)).astype(np.float32)
+    labels = superpixels(slic, image)
+    assert 3 * lattice_of(slic, labels.shape).n_cols > 2**16
+    assert (labels > 0).all()
+    tiled = superpixelize_tiles(slic, image, np.ones((4, n_cols), bool), tile_size=20_000, halo=slic.halo(exact=True))
+    np.testing.assert_array_equal(labels, tiled)
 
 
 def test_with_too_small_a_halo_tiles_show() -> None:
@@ -106,6 +143,10 @@ def test_the_default_halo_gives_up_few_pixels() -> None:
 # --- the contract
 
 
+def test_the_contract_is_kept() -> None:
+    check_superpixels(Slic(region_size=8))
+
+
 @given(scene=scenes(sides=st.integers(1, 70)), slic=slics(region_sizes=st.floats(2, 30)))
 def test_every_id_is_one_region_and_0_is_exactly_where_there_is_no_data(scene: tuple[Image, Mask], slic: Slic) -> None:
     image, valid = scene
@@ -117,32 +158,35 @@ def test_every_id_is_one_region_and_0_is_exactly_where_there_is_no_data(scene: t
 
 
 @given(scene=scenes(sides=st.integers(1, 70)), slic=slics(region_sizes=st.floats(2, 30)))
-def test_ids_are_places_on_the_lattice_and_lie_beside_their_place(scene: tuple[Image, Mask], slic: Slic) -> None:
+def test_the_first_piece_of_a_cluster_has_its_seeds_id_and_each_further_one_is_numbered_beyond(
+    scene: tuple[Image, Mask], slic: Slic
+) -> None:
     image, valid = scene
-    lattice = Lattice.over(valid.shape, region_size=slic.region_size)
-    labels = superpixels(slic, image, valid).astype(int)
-    for row, col in np.argwhere((labels > 0) & (labels <= len(lattice))).tolist():
-        seed_row, seed_col = divmod(labels[row, col] - 1, lattice.n_cols)
-        # Its own cell and the eight around it; taking up specks goes one cell further.
-        assert abs(seed_row - lattice.rows_of(np.array(row))) <= 2
-        assert abs(seed_col - lattice.cols_of(np.array(col))) <= 2
+    ids, firsts = np.unique(superpixels(slic, image, valid), return_index=True)
+    first_pixels = dict(zip(ids.tolist(), firsts.tolist(), strict=True))
+    n_seeds = len(lattice_of(slic, valid.shape))
+    for number in ids[ids > n_seeds].tolist():
+        assert number - n_seeds in first_pixels
 
 
-@given(scene=scenes(sides=st.integers(1, 50)), slic=slics(region_sizes=st.floats(2, 10)))
-def test_a_cut_off_piece_is_numbered_beyond_the_seeds_by_its_first_pixel(scene: tuple[Image, Mask], slic: Slic) -> None:
+@given(scene=scenes(sides=st.integers(10, 70), n_bands=2), slic=slics(region_sizes=st.floats(2, 30)))
+def test_superpixels_lie_about_the_place_of_their_seed(scene: tuple[Image, Mask], slic: Slic) -> None:
     image, valid = scene
+    lattice = lattice_of(slic, valid.shape)
     labels = superpixels(slic, image, valid).astype(int)
-    n_seeds = len(Lattice.over(valid.shape, region_size=slic.region_size))
-    for island in np.unique(labels[labels > n_seeds]).tolist():
-        assert island - n_seeds - 1 == np.flatnonzero(labels == island)[0]
+    n_rows, n_cols = lattice.n_rows, lattice.n_cols
+    for row, col in np.argwhere(labels > 0).tolist():
+        seed_row, seed_col = divmod((labels[row, col] - 1) % (n_rows * n_cols), n_cols)
+        # A cluster is in its own cell and the eight around; the specks that it takes up reach three cells at most.
+        assert abs(seed_row - lattice.rows_of(np.array(row))) <= 4
+        assert abs(seed_col - lattice.cols_of(np.array(col))) <= 4
 
 
 def test_islands_in_nodata_keep_ids_of_their_own() -> None:
     valid = np.zeros((40, 40), bool)
     valid[1:5, 1:5] = valid[8:9, 8:9] = valid[30:39, 2:38] = True
     labels = superpixels(Slic(region_size=40), np.zeros((1, 40, 40), np.float32), valid)
-    assert len({labels[2, 2], labels[8, 8], labels[35, 20]}) == 3
-    assert labels[8, 8] == 1 + 1 + 8 * 40 + 8
+    assert (labels[2, 2], labels[8, 8], labels[35, 20]) == (1, 2, 3)  # the only seed's pieces, by their first pixels
 
 
 def test_one_cell_of_checkered_nodata_gives_each_pixel_its_own_id() -> None:
@@ -151,7 +195,14 @@ def test_one_cell_of_checkered_nodata_gives_each_pixel_its_own_id() -> None:
     assert len(np.unique(labels[valid])) == valid.sum()
 
 
-@pytest.mark.parametrize("n_bands", [1, 2, 3, 16, 40])
+def test_a_large_second_piece_of_a_cluster_is_a_superpixel_of_its_own() -> None:
+    image = np.zeros((1, 30, 30), np.float32)
+    image[:, :, 14:16] = 1  # one cell, one centre: a wall parts it in two halves of one colour
+    valid = image[0] == 0
+    assert np.unique(superpixels(Slic(region_size=30), image, valid)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n_bands", [*range(1, 17), 40])
 def test_any_number_of_bands_will_do(n_bands: int) -> None:
     image = np.zeros((n_bands, 40, 60), np.float32)
     image[-1, :, 33:] = 1  # only the last band tells the sides apart
@@ -160,10 +211,49 @@ def test_any_number_of_bands_will_do(n_bands: int) -> None:
     assert labels.max() <= 24
 
 
-def test_a_band_more_of_the_same_changes_nothing() -> None:
-    image = np.random.default_rng(1).random((1, 50, 50)).astype(np.float32)
-    slic = Slic(region_size=7, iterations=5)
-    np.testing.assert_array_equal(superpixels(slic, image), superpixels(slic, np.repeat(image, 3, axis=0)))
+@pytest.mark.parametrize("n_bands", [1, 3])
+def test_chroma_has_no_say_where_there_is_no_colour(n_bands: int) -> None:
+    grey = np.random.default_rng(1).integers(0, 17, (1, 50, 50)).astype(np.float32) / 16  # three of them sum exactly
+    image = np.repeat(grey, n_bands, axis=0)
+    labels = [superpixels(Slic(region_size=7, chroma=chroma), image) for chroma in (0, 1, 5)]
+    np.testing.assert_array_equal(labels[1], labels[0])
+    np.testing.assert_array_equal(labels[2], labels[0])
+
+
+def test_chroma_tells_colours_of_one_brightness_apart() -> None:
+    image = np.zeros((2, 40, 40), np.float32)
+    image[0, :, :17], image[1, :, 17:] = 0.04, 0.04
+    plain, coloured = (superpixels(Slic(region_size=10, chroma=chroma), image) for chroma in (0, 10))
+    assert set(plain[:, :17].flat) & set(plain[:, 17:].flat)
+    assert not set(coloured[:, :17].flat) & set(coloured[:, 17:].flat)
+
+
+@given(scene=scenes(sides=st.integers(1, 90), n_bands=3), slic=slics(region_sizes=st.floats(2, 20)))
+def test_the_labels_do_not_depend_on_how_many_threads_share_the_work(scene: tuple[Image, Mask], slic: Slic) -> None:
+    image, valid = scene
+    as_is = Scaling(low=(0.0,) * len(image), high=(1.0,) * len(image))
+    origin = Origin(raster_shape=(valid.shape[0], valid.shape[1]))
+    expected = superpixels(slic, image, valid)
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(slic.from_stored(image, valid, as_is, origin=origin, threads=threads), expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_image_as_stored_gives_the_labels_of_the_scaled_one(dtype: str, threads: int) -> None:
+    rng = np.random.default_rng(0)
+    top = {"uint8": 255, "uint16": 60_000, "int16": 30_000, "float32": 1e4}[dtype]
+    values = ndimage.gaussian_filter(rng.normal(0.5, 0.9, (3, 70, 80)), (0, 1, 1)).clip(0, 1) * top
+    if dtype in ("int16", "float32"):
+        values -= top / 2
+    image, valid = values.astype(dtype), rng.random((70, 80)) < 0.95
+    lows, highs = np.percentile(image.reshape(3, -1), [1, 99], axis=1, method="lower").tolist()
+    scaling = Scaling(low=tuple(lows), high=(*highs[:2], lows[2]))  # the last band counts as constant
+    scaled = scaling.apply(image.astype(np.float32), valid)
+    slic, origin = Slic(region_size=9), Origin(raster_shape=(70, 80))
+    stored = slic.from_stored(image, valid, scaling, origin=origin, threads=threads)
+    np.testing.assert_array_equal(stored, superpixels(slic, scaled, valid))
+    assert len(np.unique(stored)) > 30
 
 
 def test_threads_give_the_labels_of_the_main_thread() -> None:
@@ -196,23 +286,28 @@ def test_the_layout_in_memory_has_no_say() -> None:
 # --- pictures with a known answer
 
 
-@pytest.mark.parametrize("region_size", [2, 3, 5, 10, 20])
-@pytest.mark.parametrize("compactness", [1.0, 10.0, 1e4, 1e6, 1e300])
-def test_an_image_of_one_colour_gives_the_lattice(region_size: int, compactness: float) -> None:
-    n_rows, n_cols = 3, 4
-    cells = np.arange(1, 13).reshape(n_rows, n_cols)
-    expected = np.kron(cells, np.ones((region_size, region_size), int))
+def grid(n_rows: int, n_cols: int, side: int) -> NDArray[np.int64]:
+    return np.kron(np.arange(1, n_rows * n_cols + 1).reshape(n_rows, n_cols), np.ones((side, side), int))
+
+
+@pytest.mark.parametrize("side", [3, 4, 6, 9, 12, 24, 25])
+@pytest.mark.parametrize("compactness", [4.0, 8.0, 1e4, 1e6, 1e300])
+def test_an_image_of_one_colour_gives_the_lattice(side: int, compactness: float) -> None:
+    expected = grid(3, 4, side)
     image = np.full((2, *expected.shape), 0.3, np.float32)
-    slic = Slic(region_size=region_size, compactness=compactness)
-    np.testing.assert_array_equal(superpixels(slic, image), expected)
+    labels = superpixels(Slic(region_size=side / SPREAD, compactness=compactness), image)
+    # Where sweeps skip rows, their mean may lie half a row beside a cell's: the row between two is one or the other.
+    between = (np.arange(len(expected)) % side == 0) & (side >= 10)
+    np.testing.assert_array_equal(labels[~between], expected[~between])
+    assert (labels[between] <= expected[between]).all()
 
 
 @pytest.mark.parametrize("compactness", [1e4, 1e5, 1e6, 1e9, 1e300])
 def test_with_a_very_high_compactness_colour_hardly_matters(compactness: float) -> None:
     image = np.random.default_rng(5).random((1, 40, 60)).astype(np.float32)
-    labels = superpixels(Slic(region_size=10, compactness=compactness), image)
-    lattice = np.kron(np.arange(1, 25).reshape(4, 6), np.ones((10, 10), int))
-    assert np.mean(labels == lattice) > 0.97
+    labels = superpixels(Slic(region_size=10 / SPREAD, compactness=compactness), image)
+    inner = np.arange(40) % 10 > 0  # the row between two cells is one or the other, as above
+    assert np.mean((labels == grid(4, 6, 10))[inner]) > 0.97
 
 
 def test_four_quadrants_give_four_superpixels() -> None:
@@ -220,19 +315,25 @@ def test_four_quadrants_give_four_superpixels() -> None:
     image[0, :10, :13] = 1
     image[1, 10:, :13] = 1
     image[2, 10:, 13:] = 1
-    labels = superpixels(Slic(region_size=11, compactness=5), image)
+    labels = superpixels(Slic(region_size=11 / SPREAD, compactness=5), image)
     expected = np.array([[1, 2], [3, 4]]).repeat([10, 10], axis=0).repeat([13, 9], axis=1)
-    np.testing.assert_array_equal(labels, expected)
+    beside = ndimage.maximum_filter(expected, 3) != ndimage.minimum_filter(expected, 3)  # smoothing mixes these
+    np.testing.assert_array_equal(labels[~beside], expected[~beside])
+    assert np.mean(labels == expected) > 0.95
 
 
 @given(edge=st.integers(8, 52), region_size=st.integers(5, 14), compactness=st.sampled_from([0.5, 5.0, 20.0]))
-def test_a_superpixel_never_holds_two_colours(edge: int, region_size: int, compactness: float) -> None:
+def test_a_superpixel_holds_two_colours_only_of_the_pixels_that_smoothing_mixes(
+    edge: int, region_size: int, compactness: float
+) -> None:
     image = np.zeros((1, 60, 60), np.float32)
     image[:, :, edge:] = 1
     slic = Slic(region_size=region_size, compactness=compactness)
     labels, turned = superpixels(slic, image), superpixels(slic, np.moveaxis(image, 1, 2)).T
     for found in (labels, turned):
-        assert not set(found[:, :edge].flat) & set(found[:, edge:].flat)
+        assert not set(found[:, : edge - 1].flat) & set(found[:, edge + 1 :].flat)
+        n_stray = sum(min((found[:, :edge] == k).sum(), (found[:, edge:] == k).sum()) for k in np.unique(found))
+        assert n_stray <= 60  # the column beside the edge
 
 
 @given(turn=st.floats(0, math.pi), offset=st.floats(-15, 15), region_size=st.integers(5, 14), seed=st.integers(0, 9))
@@ -244,131 +345,20 @@ def test_along_a_slanted_edge_with_noise_hardly_a_pixel_is_on_the_wrong_side(
     image = (bright + np.random.default_rng(seed).normal(0, 0.02, (1, 60, 60))).astype(np.float32)
     labels = superpixels(Slic(region_size=region_size), image)
     n_stray = sum(min(bright[labels == k].sum(), (~bright)[labels == k].sum()) for k in np.unique(labels))
-    assert n_stray <= 10  # of 3600: a corner that holds no seed, a speck whose own side was settled a ring later
+    assert n_stray <= 60  # of 3600: fewer than there are along the edge, of which smoothing mixes three
 
 
-def test_an_image_smaller_than_a_region_is_one_superpixel() -> None:
+@pytest.mark.parametrize("region_size", [20, 1e6, 1e18, 1e300])
+def test_an_image_smaller_than_a_region_is_one_superpixel(region_size: float) -> None:
     image = np.random.default_rng(0).random((1, 9, 7)).astype(np.float32)
-    for region_size in (20, 1e6, 1e18, 1e300):
-        assert (superpixels(Slic(region_size=region_size), image) == 1).all()
-
-
-# --- the kernels and their twin
-
-
-def clusters(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    lattice = Lattice.over(valid.shape, region_size=slic.region_size)
-    row_edges, col_edges = lattice.row_edges(0, valid.shape[0]), lattice.col_edges(0, valid.shape[1])
-    cell_rows, cell_cols = _cells_of(row_edges, valid.shape[0]), _cells_of(col_edges, valid.shape[1])
-    quantised = _quantise(image, valid, _levels(len(image)))
-    weight, radius = slic._place_weight(len(image)), math.ceil(slic.region_size)
-    found: tuple[Any, Any] = _cluster(
-        quantised, valid, row_edges, col_edges, cell_rows, cell_cols, weight, radius, slic.iterations
-    )
-    return found
-
-
-def twin(slic: Slic, image: Image, valid: Mask) -> tuple[NDArray[np.int64], dict[int, list[int]], int]:
-    """Assign and update in whole numbers, one pixel and one centre after another.
-
-    The last result counts pixels that no centre searched and that changed hands all the same.
-    """
-    lattice = Lattice.over(valid.shape, region_size=slic.region_size)
-    levels = min(512, math.isqrt(2**29 // (4 * len(image))))
-    bands = np.rint(image.clip(-0.5, 1.5) * np.float32(levels)).astype(int)
-    weight, radius = slic._place_weight(len(image)), math.ceil(slic.region_size)
-    pixels = [(row, col) for row, col in np.argwhere(valid).tolist()]
-    home = {(r, c): (int(lattice.rows_of(np.array(r))), int(lattice.cols_of(np.array(c)))) for r, c in pixels}
-    owner = {pixel: row * lattice.n_cols + col for pixel, (row, col) in home.items()}
-    centres: dict[int, list[int]] = {}
-    n_strays = 0
-    for _ in range(slic.iterations):
-        members: dict[int, list[list[int]]] = {}
-        for row, col in pixels:
-            members.setdefault(owner[row, col], []).append([16 * row, 16 * col, *bands[:, row, col].tolist()])
-        for cell, rows in members.items():
-            centres[cell] = [
-                math.floor(Fraction(sum(column), len(rows)) + Fraction(1, 2)) for column in zip(*rows, strict=True)
-            ]
-        for row, col in pixels:
-            near = [
-                r * lattice.n_cols + c
-                for r in range(home[row, col][0] - 1, home[row, col][0] + 2)
-                for c in range(home[row, col][1] - 1, home[row, col][1] + 2)
-                if 0 <= r < lattice.n_rows and 0 <= c < lattice.n_cols and r * lattice.n_cols + c in centres
-            ]
-            searching = [
-                cell
-                for cell in near
-                if abs(centres[cell][0] // 16 - row) <= radius and abs(centres[cell][1] // 16 - col) <= radius
-            ]
-
-            def distance(cell: int, row: int = row, col: int = col) -> tuple[int, int]:
-                centre = centres[cell]
-                offsets = (16 * row - centre[0], 16 * col - centre[1])
-                place = sum(min(offset**2 * weight // 2**16, 2**29) for offset in offsets)
-                colour = sum((int(b) - c) ** 2 for b, c in zip(bands[:, row, col], centre[2:], strict=True))
-                return place + colour, cell
-
-            nearest = min(searching or near, key=distance)
-            n_strays += not searching and nearest != owner[row, col]
-            owner[row, col] = nearest
-    cells = np.full(valid.shape, -1)
-    for pixel, cell in owner.items():
-        cells[pixel] = cell
-    return cells, centres, n_strays
-
-
-@settings(max_examples=40)
-@given(
-    scene=scenes(sides=st.integers(1, 26), n_bands=3),
-    slic=slics(region_sizes=st.sampled_from([2.0, 3.5, 6.0, 9.0]), iterations=3),
-)
-def test_the_kernels_cluster_as_their_plain_twin(scene: tuple[Image, Mask], slic: Slic) -> None:
-    image, valid = scene
-    cells, centres = clusters(slic, image, valid)
-    expected_cells, expected_centres, _ = twin(slic, image, valid)
-    np.testing.assert_array_equal(cells, expected_cells)
-    for cell, centre in expected_centres.items():
-        assert centres[cell].tolist() == centre
-
-
-@pytest.mark.parametrize(
-    ("seed", "slic"),
-    [
-        (353_044_762, Slic(region_size=4, compactness=0, iterations=3)),
-        (1_220_183_703, Slic(region_size=4, compactness=1, iterations=3)),
-        (1_821_000_485, Slic(region_size=6, compactness=0, iterations=3)),
-    ],
-)
-def test_a_pixel_that_no_centre_searches_goes_to_the_nearest_of_the_cells_around_it(seed: int, slic: Slic) -> None:
-    # Found by trying: a few colours, sparse data, and centres that wander off from a pixel they alone could reach.
-    rng = np.random.default_rng(seed)
-    shape = (int(rng.integers(1, 26)), int(rng.integers(1, 26)))
-    image = np.round(rng.random((1, *shape)) * rng.integers(1, 4)).astype(np.float32)
-    valid = rng.random(shape) < rng.choice([1, 0.5, 0.3, 0.15])
-    expected, _, n_strays = twin(slic, image, valid)
-    assert n_strays
-    np.testing.assert_array_equal(clusters(slic, image, valid)[0], expected)
-
-
-def test_values_beyond_the_range_are_clipped_and_the_others_rounded_to_the_nearest_level() -> None:
-    image = np.array([[[-9, -0.5, 0, 0.25, 0.2511, 1, 1.5, 9]]], np.float32)
-    quantised = _quantise(image, np.ones((1, 8), bool), 512)
-    assert quantised.tolist() == [[[-256, -256, 0, 128, 129, 512, 768, 768]]]
-
-
-@pytest.mark.parametrize("n_bands", [1, 3, 16, 600, 5000])
-def test_the_greatest_distance_in_colour_fits_the_kernels_integers(n_bands: int) -> None:
-    assert n_bands * (2 * _levels(n_bands)) ** 2 <= 2**29
-    assert _levels(n_bands) >= 100 or n_bands > 3000
+    assert (superpixels(Slic(region_size=region_size), image) == 1).all()
 
 
 # --- parameters
 
 
 def test_the_parameters_survive_json() -> None:
-    slic = Slic(region_size=7.5, compactness=3, iterations=4)
+    slic = Slic(region_size=7.5, compactness=3, chroma=2, iterations=4)
     assert Slic(**json.loads(json.dumps(dataclasses.asdict(slic)))) == slic
 
 
@@ -389,6 +379,8 @@ def test_more_iterations_need_a_larger_exact_halo_and_the_default_one_stays_smal
         ({"compactness": -0.1}, "compactness must be 0 or more, got -0.1"),
         ({"compactness": math.inf}, "compactness .* got inf"),
         ({"compactness": "high"}, "compactness .* 'high'"),
+        ({"chroma": -1}, "chroma must be 0 or more, got -1.0"),
+        ({"chroma": True}, "chroma must be a number, got True"),
         ({"iterations": 0}, "iterations must be .* at least 1, got 0"),
         ({"iterations": 2.5}, "iterations .* 2.5"),
         ({"iterations": "3"}, "iterations .* '3'"),

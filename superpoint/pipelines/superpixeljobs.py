@@ -1,0 +1,179 @@
+"""The jobs of one tile on the way to a label map.
+
+Where tiles agree on ids by themselves there is one, `SuperpixelJob`. Otherwise there are three, each of which
+needs all tiles of the one before: `WindowJob`, `PieceJob` and, once the tables are resolved, `RelabelJob`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from superpoint.pipelines.jobs import track_tiles
+from superpoint.superpixels.algorithm import Origin, ReadsStored
+from superpoint.superpixels.joining import look, number_ids, paint, tabulate, tiles_seeing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from distributed import Client
+    from numpy.typing import NDArray
+
+    from superpoint.cache.groups import TiledGroup
+    from superpoint.cache.ledger import TileRecord
+    from superpoint.cache.parts import TileParts
+    from superpoint.cache.rasters import Raster
+    from superpoint.pipelines.jobs import TileJob
+    from superpoint.scaling import Scaling
+    from superpoint.superpixels.algorithm import SuperpixelAlgorithm
+    from superpoint.tiles import Tile, TileGrid
+
+    Output = tuple[Mapping[str, NDArray[np.generic]], dict[str, Any]]
+
+
+log = logging.getLogger("superpoint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the tiles of one raster are superpixelized."""
+
+    raster: Raster
+    algorithm: SuperpixelAlgorithm
+    scaling: Scaling
+    seed: int
+
+    def labels_of(self, tile: Tile) -> NDArray[np.uint32]:
+        """Return the labels of all that a tile reads."""
+        window = tile.read
+        image, valid = self.raster.read(window)
+        origin = Origin(row=window.row, col=window.col, raster_shape=self.raster.shape)
+        if isinstance(self.algorithm, ReadsStored):
+            labels = self.algorithm.from_stored(image, valid, self.scaling, origin=origin)
+        else:
+            rng = np.random.default_rng([self.seed, *tile.index])
+            labels = self.algorithm(self.scaling.apply(image, valid), valid, origin=origin, rng=rng)
+        if labels.dtype != np.uint32 or labels.shape != valid.shape:
+            raise ValueError(
+                f"superpixel algorithm {self.algorithm.name} returned {labels.dtype} {labels.shape}, not uint32 "
+                f"{valid.shape}; check it with superpoint.testing.check_superpixels"
+            )
+        return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperpixelJob:
+    """Superpixelize one tile; its ids are those of the whole raster."""
+
+    recipe: Recipe
+    group: TiledGroup
+    tile: Tile
+
+    def compute(self) -> Output:
+        """Return the labels of the core; the facts count superpixels without reading the array again."""
+        labels = self.recipe.labels_of(self.tile)
+        core = np.ascontiguousarray(labels[self.tile.core.within(self.tile.read)])
+        return {"labels": core}, _count_ids(core)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowJob:
+    """Superpixelize one tile; its ids are its own, and its halo is kept for the tiles around it."""
+
+    recipe: Recipe
+    group: TileParts
+    tile: Tile
+
+    def compute(self) -> Output:
+        """Return the labels of the read window."""
+        return {"labels": number_ids(self.recipe.labels_of(self.tile))}, {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceJob:
+    """Compose the core of one tile of its own labels and those of the tiles around it."""
+
+    windows: TileParts
+    group: TileParts
+    grid: TileGrid
+    tile: Tile
+
+    def compute(self) -> Output:
+        """Return the pieces of the core and their table."""
+        views = {
+            seen.index: look(seen, self.windows.read_tile(seen, "labels"), self.grid.shape)
+            for seen in tiles_seeing(self.grid, self.tile.read)
+        }
+        pieces, table = tabulate(self.tile, views, self.grid)
+        return {"pieces": pieces, "table": table.pack()}, {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelJob:
+    """Write the ids of the whole raster into one tile."""
+
+    pieces: TileParts
+    group: TiledGroup
+    tile: Tile
+    lookup: NDArray[np.uint32]
+    """The superpixel of each of the tile's pieces."""
+
+    def compute(self) -> Output:
+        """Return the labels of the core; the facts count superpixels without reading the array again."""
+        core = paint(self.pieces.read_tile(self.tile, "pieces"), self.lookup)
+        return {"labels": core}, _count_ids(core)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What one round of jobs over a raster's tiles came to."""
+
+    earlier: list[TileRecord]
+    """Of tiles that were done before."""
+    records: list[TileRecord]
+    """Of the others, done or failed."""
+
+    @property
+    def n_failed(self) -> int:
+        """Tiles that failed."""
+        return sum(record.state == "failed" for record in self.records)
+
+    @property
+    def computed(self) -> set[str]:
+        """Names of the tiles that this round computed."""
+        return {record.tile for record in self.records if record.state == "done"}
+
+    def count_superpixels(self) -> int:
+        """Return how many superpixels the tiles of a label map have together."""
+        facts = [record.facts for record in (*self.earlier, *self.records) if record.state == "done"]
+        n_inside: int = sum(fact["n_inside"] for fact in facts)
+        return n_inside + len({edge_id for fact in facts for edge_id in fact["edge_ids"]})
+
+
+def run_round(
+    what: str,
+    group: TiledGroup,
+    grid: TileGrid,
+    job_of: Callable[[Tile], TileJob],
+    *,
+    client: Client | None,
+    retries: int,
+) -> Round:
+    """Run the job of each tile that the group's ledger does not say to be done."""
+    done = group.ledger.done(grid)
+    todo = [tile for tile in grid if tile.name not in done]
+    if done and todo:
+        log.info("%s: %d of %d tiles are in the cache, computing %d", what, len(done), len(grid), len(todo))
+    records = track_tiles(what, [job_of(tile) for tile in todo], client=client, retries=retries)
+    return Round(earlier=list(done.values()), records=records)
+
+
+def _count_ids(core: NDArray[np.uint32]) -> dict[str, Any]:
+    """Tell the superpixels that lie inside a tile from those that touch its edge and may go on beyond."""
+    edge = np.unique(np.concatenate([core[0], core[-1], core[:, 0], core[:, -1]]))
+    n_all = int(np.count_nonzero(np.unique(core)))
+    edge_ids = edge[edge > 0].tolist()
+    return {"n_inside": n_all - len(edge_ids), "edge_ids": edge_ids}
