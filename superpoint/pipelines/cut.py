@@ -94,7 +94,8 @@ def cut(settings: CutSettings) -> list[Cut]:
 
 def _algorithm(settings: CutSettings) -> Hers:
     try:
-        return Hers(affinity=settings.affinity, sigma=settings.sigma)
+        weights = None if settings.weights is None else str(settings.weights)
+        return Hers(affinity=settings.affinity, sigma=settings.sigma, weights=weights)
     except ValueError as error:
         raise InputError(f"superpixel algorithm hers: {error}") from error
 

@@ -361,6 +361,10 @@ class CutSettings(CacheSettings):
         float,
         Field(gt=0, description="Difference in colour at which Gaussian affinity fades, in parts of a band's range."),
     ] = 0.05
+    weights: Annotated[
+        Path | None,
+        Field(description="File of learned affinities, written by train-affinity. [those of superpoint]"),
+    ] = None
     output: Annotated[
         Path | None,
         Field(description="Also write the label maps as a COG (uint32), a band a level; a folder for several rasters."),

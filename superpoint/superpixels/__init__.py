@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 from functools import cache
 from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpoint.errors import InputError, MissingExtraError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from superpoint.superpixels.algorithm import SuperpixelAlgorithm, Traits
 
 GROUP = "superpoint.superpixels"
+IS_FILE = "is_file"  # in a parameter's metadata: its value is a file's path, and the labels depend on what is in it
 
 
 def algorithm_names() -> list[str]:
@@ -56,14 +59,29 @@ def make_algorithm(name: str, parameters: Mapping[str, object]) -> SuperpixelAlg
 def describe_algorithm(algorithm: SuperpixelAlgorithm) -> dict[str, object]:
     """Return what rebuilds the algorithm and tells its labels from any other's, as JSON.
 
-    Where another package does the work, its version is part of it: labels may change with it.
+    Where another package does the work, its version is part of it, and so are digests of the files that parameters
+    name: labels may change with them.
     """
     parameters = dataclasses.asdict(algorithm)  # type: ignore[call-overload]  # a plug-in is a dataclass by contract
     described = {"name": algorithm.name, "version": algorithm.version, "parameters": parameters}
     traits = traits_of(type(algorithm))
     if traits is not None and traits.package is not None:
         described["package_version"] = package_version(traits.package)
+    if digests := file_digests(algorithm):
+        described["files"] = digests
     return described
+
+
+def file_digests(algorithm: SuperpixelAlgorithm) -> dict[str, str]:
+    """Return a digest of each file that a parameter names, by the parameter (one with `IS_FILE` in its metadata)."""
+    fields = dataclasses.fields(algorithm)  # type: ignore[arg-type]  # a plug-in is a dataclass by contract
+    paths = {field.name: getattr(algorithm, field.name) for field in fields if field.metadata.get(IS_FILE)}
+    return {name: _digest(path) for name, path in paths.items() if path is not None}
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def load_algorithm(name: str) -> type[SuperpixelAlgorithm]:

@@ -2,8 +2,8 @@
 
 The strategy: nothing is kept per pixel but the quantised bands. A row of pixels is given to its nearest centres in
 two buffers that stay in the first-level cache, sixteen pixels to an instruction, and its runs of equal owner are
-summed at once; only the last sweep writes its runs down. The sweeps before it look at every fourth row, always the
-same ones: centres come to rest as well on a quarter of the pixels.
+summed at once; only the last sweep writes its runs down. The sweeps before it look at every fifth row, always the
+same ones: centres come to rest as well on a fifth of the pixels.
 
 What cannot be avoided: a kernel that the compiler can turn into vectors has to know the number of bands, so each
 number of bands is compiled once, and kept on disk.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Owners = NDArray[np.uint16] | NDArray[np.uint32]
 
 SUBPIXEL = 16  # centres are kept in sixteenths of a pixel
+PLACE_BITS = 24  # of a fraction that weights of place have
 LANES = 16  # pixels of a 256-bit instruction; searches are whole numbers of them wide
 OUTSIDE = 2**15  # added to whatever distance, it is farther than any centre can be
 FARTHEST = OUTSIDE - 1  # no distance that counts reaches it
@@ -201,7 +202,7 @@ def aim(centres: Ints, col_edges: Longs, weight: int, n_cols: int, starts: Ints,
     col_edges : int64 array of shape (cell columns + 1,)
         Edges of the lattice's cells in the window.
     weight : int
-        Of a squared distance in sixteenths of a pixel, times 2**16.
+        Of a squared distance in sixteenths of a pixel, times 2**24.
     n_cols : int
         Columns of the quantised array.
     starts : int32 array of shape (cells,)
@@ -220,7 +221,7 @@ def aim(centres: Ints, col_edges: Longs, weight: int, n_cols: int, starts: Ints,
         for index in range(width):
             col = starts[cell] + index
             offset = col * SUBPIXEL - centres[cell, 1]
-            across[cell, index] = (offset * offset * weight) >> 16 if first <= col < stop else OUTSIDE
+            across[cell, index] = (offset * offset * weight) >> PLACE_BITS if first <= col < stop else OUTSIDE
 
 
 @cache
@@ -299,8 +300,12 @@ def make_finish(n_bands: int) -> Callable[..., tuple[Ints, Ints, Ints, Longs]]:
                         # Pixels that no centre searched belong to the cell they lie in.
                         home = np.searchsorted(col_edges, begin, side="right")
                         cell, col = cell_row * n_cell_cols + home - 1, min(col, col_edges[home])
-                    firsts[n_runs], stops[n_runs], cells[n_runs] = begin, col, cell if owner <= unreached else -1
-                    n_runs += 1
+                    if owner > unreached:
+                        cell = np.int64(-1)
+                    if n_runs == row_starts[row - top] or cells[n_runs - 1] != cell:
+                        firsts[n_runs], cells[n_runs] = begin, cell
+                        n_runs += 1
+                    stops[n_runs - 1] = col
         row_starts[bottom - top] = n_runs
         return firsts[:n_runs].copy(), stops[:n_runs].copy(), cells[:n_runs].copy(), row_starts
 
@@ -326,7 +331,7 @@ def _make_assign(n_bands: int) -> Callable[..., None]:
                 offset = row * SUBPIXEL - centres[cell, 0]
                 if not alive[cell] or abs(offset) > reach:
                     continue
-                down = np.uint16((offset * offset * weight) >> 16)
+                down = np.uint16((offset * offset * weight) >> PLACE_BITS)
                 number = owners.dtype.type((candidate_row - cell_row + 1) * n_cell_cols + cell_col)
                 start = starts[cell]
                 colour, along = centres[cell], across[cell]

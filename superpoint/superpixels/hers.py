@@ -15,11 +15,13 @@ Unlike SLIC's, a superpixel depends on the whole image: tiles are joined.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from superpoint.superpixels import IS_FILE, file_digests
 from superpoint.superpixels.affinity import gaussian_weights, mean_weights
 from superpoint.superpixels.algorithm import Traits
 from superpoint.superpixels.hierarchy import Hierarchy, build_hierarchy
@@ -66,11 +68,20 @@ class Hers:
     sigma: float = 0.05
     """Difference in colour at which Gaussian affinity fades, in parts of a band's range, the root mean square
     over the bands: lower heeds fainter edges, and more of the noise."""
+    weights: str | None = field(default=None, metadata={IS_FILE: True})
+    """File of learned affinities that `superpoint train-affinity` wrote, or a published checkpoint; by default
+    those that come with superpoint."""
 
     def __post_init__(self) -> None:
         set_numbers(self, region_size=1, sigma=1e-6)
         if self.affinity not in AFFINITIES:
             raise ValueError(f"affinity must be one of {', '.join(AFFINITIES)}, got {self.affinity!r}")
+        if self.weights is not None:
+            if self.affinity != "dal":
+                raise ValueError(f"weights belong to affinity 'dal', got affinity {self.affinity!r}")
+            if not Path(self.weights).is_file():
+                raise ValueError(f"weights must be a file, there is none at {str(self.weights)!r}")
+            object.__setattr__(self, "weights", str(self.weights))  # a path is no JSON
 
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile.
@@ -137,7 +148,7 @@ class Hers:
         if self.affinity == "dal":
             from superpoint.superpixels.dal import dal_affinities
 
-            affinities = dal_affinities(np.where(valid, image, np.float32(0)))
+            affinities = dal_affinities(np.where(valid, image, np.float32(0)), weights=self.weights)
             weights = mean_weights(affinities, valid, connectivity=CONNECTIVITY)
             del affinities
         else:
@@ -152,4 +163,5 @@ class Hers:
             "affinity": self.affinity,
             "sigma": self.sigma if self.affinity == "gaussian" else None,
             "connectivity": CONNECTIVITY,
+            "files": file_digests(self),
         }

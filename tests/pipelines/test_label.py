@@ -17,6 +17,7 @@ from superpoint.classes import IGNORE, ClassTable
 from superpoint.errors import InputError
 from superpoint.pipelines.label import account_path, label
 from superpoint.pipelines.settings import LabelSettings
+from superpoint.superpixels.slic import SPREAD
 from superpoint.tiles import Window
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     Row = tuple[float, float, object]
     """Row, col and class of a point."""
 
+REGION_SIZE = 15.5 / SPREAD  # seeds stand 15.5 pixels apart
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 FLAT = np.full((1, 96, 120), 9, np.uint8)
 """One colour: its superpixels are the cells of the lattice, 16 rows by 15 cols, 8 in a row."""
@@ -49,7 +51,12 @@ def points_file(folder: Path, rows: Sequence[Row], name: str = "points.csv") -> 
 
 def settings(raster: Path | list[Path], points: Path, **changes: object) -> LabelSettings:
     rasters = raster if isinstance(raster, list) else [raster]
-    defaults: dict[str, Any] = {"cache": points.parent / "cache", "tile": 64, "region_size": 16, "halo": "exact"}
+    defaults: dict[str, Any] = {
+        "cache": points.parent / "cache",
+        "tile": 64,
+        "region_size": REGION_SIZE,
+        "halo": "exact",
+    }
     return LabelSettings(rasters=rasters, points=points, **(defaults | changes))
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from superpoint.scaling import Scaling
 from superpoint.superpixels.algorithm import Origin
-from superpoint.superpixels.clustering import FARTHEST
+from superpoint.superpixels.clustering import FARTHEST, PLACE_BITS
 from superpoint.superpixels.lattice import Lattice
 from superpoint.superpixels.slic import MAX_LEVELS, SPREAD, Slic, _units, _Work
 
@@ -156,7 +156,7 @@ class Twin:
         def distance(cell: int) -> int:
             centre = self.centres[cell]
             place = sum(
-                offset**2 * self.work.weight // 2**16 for offset in (16 * row - centre[0], 16 * col - centre[1])
+                offset**2 * self.work.weight // 2**PLACE_BITS for offset in (16 * row - centre[0], 16 * col - centre[1])
             )
             bands = self.work.quantised[:, row, col].tolist()
             total = place + sum((band - colour) ** 2 for band, colour in zip(bands, centre[2:], strict=True))
@@ -196,11 +196,11 @@ def test_the_kernels_cluster_as_their_plain_twin(scene: tuple[NDArray[np.float32
 
 
 @pytest.mark.parametrize("n_bands", [1, 3])
-def test_sweeps_that_look_at_every_fourth_row_move_centres_as_the_twin_does(n_bands: int) -> None:
+def test_sweeps_that_look_at_every_fifth_row_move_centres_as_the_twin_does(n_bands: int) -> None:
     rng = np.random.default_rng(n_bands)
     image = rng.random((n_bands, 60, 56)).astype(np.float32)
     slic = Slic(region_size=20, iterations=3, compactness=3)
-    assert work_on(slic, image, np.ones((60, 56), bool)).sampling[0] == 4
+    assert work_on(slic, image, np.ones((60, 56), bool)).sampling[0] == 5
     check_against_twin(slic, image, rng.random((60, 56)) < 0.97)
 
 
@@ -225,4 +225,4 @@ def test_the_farthest_pixel_of_a_search_fits_15_bits(n_bands: int, compactness: 
     assert math.floor(1.2 * levels + 0.5) < 256
     if n_bands <= 16:  # thousands of bands of which all differ the most are let go
         farthest = (width // 2 * 16) ** 2
-        assert 2 * (farthest * weight // 2**16) + n_bands * math.floor(1.2 * levels + 0.5) ** 2 < FARTHEST
+        assert 2 * (farthest * weight // 2**PLACE_BITS) + n_bands * math.floor(1.2 * levels + 0.5) ** 2 < FARTHEST

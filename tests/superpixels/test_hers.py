@@ -114,3 +114,32 @@ def test_the_command_has_the_same_defaults() -> None:
 def test_a_bad_parameter_is_one_sentence(parameters: dict[str, object], error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         Hers(**parameters)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_weights_of_ones_own_are_used_and_their_content_is_in_the_description(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from superpoint.superpixels.dal import dal_affinities, shipped_weights
+
+    image = np.random.default_rng(0).random((3, 40, 48), np.float32)
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(shipped_weights().read_bytes())
+    mine = Hers(region_size=8, affinity="dal", weights=str(copy))
+    valid = np.ones((40, 48), bool)
+    assert np.array_equal(call(mine, image, valid), call(Hers(region_size=8, affinity="dal"), image, valid))
+    assert np.array_equal(dal_affinities(image, weights=copy), dal_affinities(image))
+    before = describe_algorithm(mine)
+    copy.write_bytes(copy.read_bytes() + b" ")
+    assert describe_algorithm(mine) != before
+    assert describe_algorithm(mine)["parameters"] == before["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"weights": "here.safetensors"}, "weights belong to affinity 'dal', got affinity 'gaussian'"),
+        ({"affinity": "dal", "weights": "nowhere.safetensors"}, "weights must be a file, there is none at 'nowhere"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_one_sentence(parameters: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Hers(**parameters)
