@@ -65,15 +65,15 @@ class SuperpixelSettings(JobSettings):
 
     bands: Annotated[list[int], Field(description="Band numbers from 1, repeated or listed. [all but alpha]")] = []
     algorithm: Annotated[str, Field(description="Superpixel algorithm, by name.")] = "slic"
-    region_size: Annotated[float | None, Field(gt=0, description="Grid step of the superpixels in pixels. [20]")] = None
+    region_size: Annotated[float | None, Field(gt=0, description="Side of a superpixel in pixels, about. [20]")] = None
     n_segments: Annotated[
         int | None,
-        Field(ge=1, description="Number of superpixels in each raster, instead of --region-size."),
+        Field(ge=1, description="Number of superpixels in each raster, about, instead of --region-size."),
     ] = None
     parameter: Annotated[
         dict[str, JsonValue],
         Field(
-            description="Further parameters of the algorithm, NAME=VALUE, as compactness=10 or iterations=10.",
+            description="Further parameters of the algorithm, NAME=VALUE, as compactness=20 or iterations=10.",
         ),
     ] = {}
     halo: Annotated[
@@ -202,7 +202,7 @@ class TrainAffinitySettings(CacheSettings):
     ] = 0.25
     epochs: Annotated[int, Field(ge=1, description="Passes.")] = 30
     patches: Annotated[
-        int | None, Field(ge=1, description="Patches a pass. [as many as cover the rasters where they are labelled]")
+        int | None, Field(ge=1, description="Patches a pass. [as many as cover the labelled pixels, drawn anywhere]")
     ] = None
     patch: Annotated[int, Field(ge=16, multiple_of=16, description="Side of a patch in pixels, a multiple of 16.")] = (
         256
@@ -313,7 +313,7 @@ class CompareSettings(CacheSettings):
         BeforeValidator(_read_size),
         Field(description="Compare the centre only, ROWxCOL in pixels, as 2048x2048."),
     ] = None
-    region_size: Annotated[float | None, Field(gt=0, description="Grid step of the superpixels in pixels. [20]")] = None
+    region_size: Annotated[float | None, Field(gt=0, description="Side of a superpixel in pixels, about. [20]")] = None
     n_segments: Annotated[
         int | None, Field(ge=1, description="Number of superpixels in the image compared, instead of --region-size.")
     ] = None

@@ -22,7 +22,7 @@ from superpoint.pipelines.outputs import block_windows, outputs_of
 from superpoint.pipelines.progress import progress
 from superpoint.pipelines.superpixeljobs import Recipe, Round, SuperpixelJob, run_round
 from superpoint.scaling import Scaling
-from superpoint.superpixels import describe_algorithm, make_algorithm
+from superpoint.superpixels import identify_algorithm, make_algorithm
 from superpoint.superpixels.joining import VERSION as JOINING_VERSION
 from superpoint.superpixels.joining import is_joined
 from superpoint.tiles import TileGrid
@@ -183,7 +183,7 @@ def _open(
         arrays={"labels": ArraySpec(dtype="uint32", fill_value=0, long_name="superpixel id, 0 is nodata")},
         provenance={
             "source": raster.identity(),
-            "algorithm": describe_algorithm(algorithm),
+            "algorithm": identify_algorithm(algorithm),
             "scaling": {"low": list(scaling.low), "high": list(scaling.high)},
             "halo": _halo(settings, algorithm),
             "seed": settings.seed,

@@ -72,6 +72,15 @@ def describe_algorithm(algorithm: SuperpixelAlgorithm) -> dict[str, object]:
     return described
 
 
+def identify_algorithm(algorithm: SuperpixelAlgorithm) -> dict[str, object]:
+    """Return what tells the algorithm's labels from any other's: its description, without where files lie."""
+    described = describe_algorithm(algorithm)
+    named = file_digests(algorithm)
+    parameters: dict[str, object] = dict(described["parameters"])  # type: ignore[call-overload]  # a dictionary, above
+    described["parameters"] = {name: value for name, value in parameters.items() if name not in named}
+    return described
+
+
 def file_digests(algorithm: SuperpixelAlgorithm) -> dict[str, str]:
     """Return a digest of each file that a parameter names, by the parameter (one with `IS_FILE` in its metadata)."""
     fields = dataclasses.fields(algorithm)  # type: ignore[arg-type]  # a plug-in is a dataclass by contract

@@ -261,7 +261,7 @@ def make_sweep(n_bands: int) -> Callable[..., None]:
 
 
 @cache
-def make_finish(n_bands: int) -> Callable[..., tuple[Ints, Ints, Ints, Longs]]:
+def make_finish(n_bands: int) -> Callable[..., tuple[Ints, Ints, Ints, Longs]]:  # noqa: C901  # one pass over a row
     """Return the kernel that gives all pixels to centres and writes down the runs of equal cell.
 
     The kernel returns, for the rows of cells `cell_rows`, what `regions.Runs` holds.

@@ -69,8 +69,9 @@ class Hers:
     """Difference in colour at which Gaussian affinity fades, in parts of a band's range, the root mean square
     over the bands: lower heeds fainter edges, and more of the noise."""
     weights: str | None = field(default=None, metadata={IS_FILE: True})
-    """File of learned affinities that `superpoint train-affinity` wrote, or a published checkpoint; by default
-    those that come with superpoint."""
+    """File of learned affinities that `superpoint train-affinity` wrote; by default those that come with
+    superpoint. A published checkpoint is for rasters of one tile: its normalization takes the statistics of
+    each tile."""
 
     def __post_init__(self) -> None:
         set_numbers(self, region_size=1, sigma=1e-6)
@@ -79,9 +80,11 @@ class Hers:
         if self.weights is not None:
             if self.affinity != "dal":
                 raise ValueError(f"weights belong to affinity 'dal', got affinity {self.affinity!r}")
+            if not isinstance(self.weights, str | Path):
+                raise TypeError(f"weights must be the path of a file, got {self.weights!r}")
             if not Path(self.weights).is_file():
                 raise ValueError(f"weights must be a file, there is none at {str(self.weights)!r}")
-            object.__setattr__(self, "weights", str(self.weights))  # a path is no JSON
+            object.__setattr__(self, "weights", str(Path(self.weights).resolve()))  # workers may stand elsewhere
 
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile.

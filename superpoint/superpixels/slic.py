@@ -103,7 +103,7 @@ class Slic:
         for name in ("compactness", "chroma"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if not isinstance(self.iterations, int) or self.iterations < 1:
+        if isinstance(self.iterations, bool) or not isinstance(self.iterations, int) or self.iterations < 1:
             raise ValueError(f"iterations must be a whole number of at least 1, got {self.iterations!r}")
 
     def halo(self, *, exact: bool = False) -> int:

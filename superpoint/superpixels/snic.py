@@ -16,6 +16,7 @@ What cannot be avoided: a pixel's turn depends on everything nearer, so there is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -46,12 +47,10 @@ _DROPPED_BITS = 15  # of the 23 binary digits of a float32's fraction
 _N_BUCKETS = (0x7F800000 >> _DROPPED_BITS) + 1
 _GROUP = 64  # buckets that are skipped together where they are empty
 _EMPTY = -1
-_LOWEST, _N_WAITING, _N_USED, _UNUSED = (
-    0,
-    1,
-    2,
-    3,
-)  # the queue's lowest bucket, its candidates, places used, a free place
+_LOWEST = 0  # the queue's lowest bucket
+_N_WAITING = 1  # its candidates
+_N_USED = 2  # places used
+_UNUSED = 3  # a free place
 _NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
 
@@ -132,6 +131,9 @@ class Snic:
         seeds = _place_seeds(Lattice.over(origin.raster_shape, region_size=self.region_size), origin, valid)
         colour_unit = min(self.compactness, MAX_COMPACTNESS) / 100 * _LEVELS
         weight = round(len(image) * (colour_unit / self.region_size) ** 2 * 2**16 / _SUBPIXEL**2)
+        # A pixel as far as can be must have a distance in 64 bits.
+        farthest = _SUBPIXEL * (sum(valid.shape) + math.ceil(self.region_size))
+        weight = min(weight, 2**62 // farthest**2)
         owners = _grow(_quantise(np.ascontiguousarray(image), valid), valid, seeds, weight)
         return repair_labels(owners, valid, image)
 
