@@ -23,6 +23,7 @@ from superpoint.pipelines.progress import progress
 from superpoint.pipelines.superpixeljobs import Recipe, Round, SuperpixelJob, run_round
 from superpoint.scaling import Scaling
 from superpoint.superpixels import identify_algorithm, make_algorithm
+from superpoint.superpixels.algorithm import ChecksBands
 from superpoint.superpixels.joining import VERSION as JOINING_VERSION
 from superpoint.superpixels.joining import is_joined
 from superpoint.tiles import TileGrid
@@ -101,6 +102,8 @@ def superpixelize_raster(raster: Raster, settings: SuperpixelSettings, client: C
     started = time.perf_counter()
     chunk_of(settings.tile)
     algorithm = make_algorithm(settings.algorithm, _parameters(settings, raster.shape))
+    if isinstance(algorithm, ChecksBands):
+        algorithm.check_bands(len(raster.bands))
     if raster.georeference.crs is None:
         log.info("%s has no CRS: working in pixel space", raster.path)
     grid = TileGrid(shape=raster.shape, size=settings.tile, halo=_halo(settings, algorithm))

@@ -108,6 +108,15 @@ class SuperpixelAlgorithm(Protocol):
 
 
 @runtime_checkable
+class ChecksBands(Protocol):
+    """What an algorithm may offer beyond the contract: to refuse a raster before any tile is computed."""
+
+    def check_bands(self, n_bands: int) -> None:
+        """Raise `InputError` with one sentence if rasters of so many bands cannot be superpixelized."""
+        ...
+
+
+@runtime_checkable
 class ReadsStored(Protocol):
     """What an algorithm may offer beyond the contract: to scale as it reads, which spares a float copy."""
 

@@ -86,6 +86,21 @@ class Hers:
                 raise ValueError(f"weights must be a file, there is none at {str(self.weights)!r}")
             object.__setattr__(self, "weights", str(Path(self.weights).resolve()))  # workers may stand elsewhere
 
+    def check_bands(self, n_bands: int) -> None:
+        """Refuse, before anything is computed, what learned affinities cannot do.
+
+        Raises
+        ------
+        InputError
+            If affinities are learned and there are not three bands, or the weights cannot be read.
+        MissingExtraError
+            If PyTorch is not installed.
+        """
+        if self.affinity == "dal":
+            from superpoint.superpixels.dal import dal_affinities
+
+            dal_affinities(np.zeros((n_bands, 16, 16), np.float32), weights=self.weights)
+
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile.
 

@@ -253,3 +253,28 @@ def test_a_bad_setting_is_one_sentence(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         run(raster, tmp_path / "cache", **settings)
+
+
+def test_learned_affinities_on_two_bands_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    image, _ = two_fields((70, 80), seed=1)
+    raster = write_raster(tmp_path / "two.tif", image[:2])
+    with pytest.raises(InputError, match=r"learned affinities need three bands"):
+        run(raster, tmp_path / "cache", algorithm="hers", parameter={"affinity": "dal"})
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_same_weights_in_another_folder_are_the_same_label_map(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from superpoint.superpixels.dal import shipped_weights
+
+    image, _ = two_fields((70, 80), seed=1)
+    raster = write_raster(tmp_path / "three.tif", image)
+    paths = set()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        weights = tmp_path / name / "weights.safetensors"
+        weights.write_bytes(shipped_weights().read_bytes())
+        parameter = {"affinity": "dal", "weights": str(weights)}
+        paths.add(run(raster, tmp_path / "cache", algorithm="hers", parameter=parameter, tile=512)[1])
+    assert len(paths) == 1
