@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit
 
 from superpoint.superpixels.lattice import MAX_ID
+from superpoint.superpixels.pieces import join, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ def settle(
         The piece that each becomes part of: itself, if it stays.
     """
     share = share or (lambda work: [work((0, len(runs.row_starts) - 1))])
-    pieces, clusters, sizes = label_pieces(runs, share)
+    pieces, clusters, sizes = label_runs(runs, share)
     into = _keep(clusters, sizes, len(colours), min_size)
     if (into < 0).any():
         by_centre = (clusters >= 0) & (into >= 0) & alive[clusters]
@@ -130,7 +131,7 @@ def number_pieces(clusters: Ints, into: Ints, seeds: Longs, n_seeds: int) -> Lab
     return found
 
 
-def label_pieces(runs: Runs, share: Share) -> tuple[Ints, Ints, Longs]:
+def label_runs(runs: Runs, share: Share) -> tuple[Ints, Ints, Longs]:
     """Count off the 4-connected pieces of equal cell in raster order of their first pixels.
 
     Parameters
@@ -169,8 +170,7 @@ def _join_rows(runs: Runs, first: int, stop: int, parents: Ints) -> None:
         upper_end, lower_end = row_starts[row], row_starts[row + 1]
         while upper < upper_end and lower < lower_end:
             if cells[upper] == cells[lower]:
-                one, other = _root(parents, upper), _root(parents, lower)
-                parents[max(one, other)] = min(one, other)
+                join(parents, upper, lower)
             upper_stop, lower_stop = stops[upper], stops[lower]
             upper += upper_stop <= lower_stop
             lower += lower_stop <= upper_stop
@@ -189,13 +189,13 @@ def _number(runs: Runs, parents: Ints) -> tuple[Ints, Ints, Longs]:
             pieces[run], clusters[n_pieces] = n_pieces, cells[run]
             n_pieces += 1
         else:
-            pieces[run] = pieces[_root(parents, run)]
+            pieces[run] = pieces[root_of(parents, run)]
         sizes[pieces[run]] += stops[run] - firsts[run]
     return pieces, clusters[:n_pieces].copy(), sizes[:n_pieces].copy()
 
 
 @njit(cache=True, nogil=True)
-def paint(runs: Runs, pieces: Ints, ids: Labels, rows: tuple[int, int], labels: Labels) -> None:
+def paint_runs(runs: Runs, pieces: Ints, ids: Labels, rows: tuple[int, int], labels: Labels) -> None:
     """Write the id of each run's piece over its pixels, in the rows `rows[0]:rows[1]`."""
     firsts, stops, _, row_starts = runs
     for row in range(rows[0], rows[1]):
@@ -204,14 +204,6 @@ def paint(runs: Runs, pieces: Ints, ids: Labels, rows: tuple[int, int], labels: 
             label = ids[pieces[run]]
             for col in range(firsts[run], stops[run]):
                 target[col] = label
-
-
-@njit(cache=True, nogil=True)
-def _root(parents: Ints, run: int) -> int:
-    while parents[run] != run:
-        parents[run] = parents[parents[run]]
-        run = parents[run]
-    return run
 
 
 @njit(cache=True, nogil=True)

@@ -42,7 +42,8 @@ from superpoint.superpixels.clustering import (
     start_centres,
 )
 from superpoint.superpixels.lattice import MAX_ID, Lattice
-from superpoint.superpixels.regions import ROUNDS, Runs, number_pieces, paint, settle
+from superpoint.superpixels.parameters import check_counts, check_shapes, set_numbers
+from superpoint.superpixels.regions import ROUNDS, Runs, number_pieces, paint_runs, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,17 +95,8 @@ class Slic:
     """Rounds of assigning pixels and moving centres; each one costs halo, two cells of it if exact."""
 
     def __post_init__(self) -> None:
-        for name in ("region_size", "compactness", "chroma"):
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
-                raise TypeError(f"{name} must be a number, got {getattr(self, name)!r}")
-            object.__setattr__(self, name, float(getattr(self, name)))  # 10 and 10.0 are one cache key
-        if not (math.isfinite(self.region_size) and self.region_size >= 2):  # noqa: PLR2004  # a cell of one pixel is a pixel
-            raise ValueError(f"region_size must be at least 2 pixels, got {self.region_size}")
-        for name in ("compactness", "chroma"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if isinstance(self.iterations, bool) or not isinstance(self.iterations, int) or self.iterations < 1:
-            raise ValueError(f"iterations must be a whole number of at least 1, got {self.iterations!r}")
+        set_numbers(self, region_size=2, compactness=0, chroma=0)  # a cell of one pixel is a pixel
+        check_counts(self, iterations=1)
 
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile.
@@ -189,8 +181,7 @@ class Slic:
         ValueError
             If the shapes do not agree, or an id would not fit uint32.
         """
-        if image.ndim != 3 or valid.shape != image.shape[1:]:  # noqa: PLR2004  # (band, row, col)
-            raise ValueError(f"image {image.shape} and valid {valid.shape} must be (bands, rows, cols), (rows, cols)")
+        check_shapes(image.shape, valid.shape)
         lattice = Lattice.over(origin.raster_shape, region_size=SPREAD * self.region_size)
         if len(lattice) > MAX_ID:
             raise ValueError(f"{len(lattice)} superpixels do not fit uint32; use a larger region_size")
@@ -255,7 +246,7 @@ class _Work:
         )
         ids = number_pieces(clusters, into, self._seeds(), len(self.lattice))
         labels = np.empty(self.valid.shape, np.uint32)
-        self._share_rows(lambda rows: paint(runs, pieces, ids, rows, labels))
+        self._share_rows(lambda rows: paint_runs(runs, pieces, ids, rows, labels))
         return labels
 
     def _add_up(self, kernel: Callable[..., None], columns: object, centres: tuple[object, ...]) -> None:

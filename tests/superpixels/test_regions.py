@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from superpoint.superpixels.lattice import MAX_ID
-from superpoint.superpixels.regions import ROUNDS, Runs, label_pieces, number_pieces, paint, settle
+from superpoint.superpixels.regions import ROUNDS, Runs, label_runs, number_pieces, paint_runs, settle
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -40,7 +40,7 @@ def runs_of(cells: Cells) -> Runs:
 
 def painted(cells: Cells, runs: Runs, pieces: NDArray[np.int32], ids: ArrayLike) -> NDArray[np.uint32]:
     labels = np.full(cells.shape, 2**32 - 1, np.uint32)
-    paint(runs, pieces, np.asarray(ids, np.uint32), (0, len(cells)), labels)
+    paint_runs(runs, pieces, np.asarray(ids, np.uint32), (0, len(cells)), labels)
     return labels
 
 
@@ -140,7 +140,7 @@ def cell_maps(draw: st.DrawFn) -> Cells:
 @example(cells=np.indices((9, 9)).sum(axis=0).astype(np.int32) % 2, n_parts=2)
 def test_pieces_are_those_of_scikit_image_in_raster_order(cells: Cells, n_parts: int) -> None:
     runs = runs_of(cells)
-    pieces, clusters, sizes = label_pieces(runs, in_parts(len(cells), min(n_parts, len(cells))))
+    pieces, clusters, sizes = label_runs(runs, in_parts(len(cells), min(n_parts, len(cells))))
     expected = skimage.measure.label(cells + 2, background=0, connectivity=1) - 1
     np.testing.assert_array_equal(painted(cells, runs, pieces, range(len(sizes))), expected)
     np.testing.assert_array_equal(sizes, np.bincount(expected.ravel()))
@@ -159,7 +159,7 @@ def test_a_spiral_is_one_piece() -> None:
         ],
         np.int32,
     )
-    _, clusters, sizes = label_pieces(runs_of(spiral), in_parts(6, 1))
+    _, clusters, sizes = label_runs(runs_of(spiral), in_parts(6, 1))
     assert clusters.tolist() == [0, 1]
     assert sizes.tolist() == [23, 13]
 
@@ -167,7 +167,7 @@ def test_a_spiral_is_one_piece() -> None:
 def test_only_the_rows_asked_for_are_painted() -> None:
     cells = np.zeros((4, 3), np.int32)
     labels = np.zeros((4, 3), np.uint32)
-    paint(runs_of(cells), np.zeros(4, np.int32), np.array([7], np.uint32), (1, 3), labels)
+    paint_runs(runs_of(cells), np.zeros(4, np.int32), np.array([7], np.uint32), (1, 3), labels)
     assert labels[:, 0].tolist() == [0, 7, 7, 0]
 
 
