@@ -243,7 +243,7 @@ def test_a_raster_without_crs_works_in_pixel_space_and_says_so(
     [
         ({"algorithm": "slik"}, "unknown superpixel algorithm 'slik'; known: .*slic"),
         ({"parameter": {"compactnes": 3}}, "slic has no parameter 'compactnes'; known: region_size, compactness"),
-        ({"parameter": {"iterations": 0}}, "iterations must be a whole number of at least 1, got 0"),
+        ({"parameter": {"iterations": 0}}, "iterations must be at least 1, got 0"),
         ({"tile": 1000}, "tile must be a multiple of 512 pixels .*, got 1000"),
         ({"bands": [4]}, "has bands 1 to 3, there is no band 4"),
     ],
