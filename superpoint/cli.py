@@ -23,7 +23,7 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from superpoint import __version__
-from superpoint.errors import InputError, SuperpointError
+from superpoint.errors import InputError, SuperpointError, TilesFailedError
 from superpoint.pipelines import settings as forms
 from superpoint.pipelines import summaries
 from superpoint.pipelines.progress import console
@@ -43,8 +43,16 @@ app = typer.Typer(
     help="Learning to map the earth from a handful of labelled points.\n\n"
     "rasters → superpixelize → label (query points vote) → train → predict → evaluate.\n\n"
     "[bold]superpoint demo[/bold] shows the whole way on a made-up scene, without data or network.",
-    epilog="Exit codes: 0 done, 2 bad request, 3 some tiles failed (the others are kept; run the same command again).",
+    epilog="Exit codes: 0 done, 2 bad request, 3 some rasters or tiles failed (the rest is kept; run it again).",
 )
+
+cache_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Care of the cache: what it holds, whether that is intact, what may go, and results as files.\n\n"
+    "A result is named by its path or URL, or by the beginning of its key (NAME-DIGEST) or of its digest.",
+)
+app.add_typer(cache_app, name="cache")
 
 
 class ListCommand(TyperCommand):
@@ -69,29 +77,55 @@ class ListCommand(TyperCommand):
         return super().parse_args(ctx, spread)
 
 
-def add_command(step: str, form: type[BaseModel], summary: Callable[[Any], Any], text: str) -> None:
-    """Add the command of a step: its flags are the fields of its settings, its code is imported when it runs."""
-    module = step.replace("-", "_")
+def add_command(
+    step: str,
+    form: type[BaseModel],
+    summary: Callable[[Any], Any],
+    text: str,
+    *,
+    under: typer.Typer = app,
+    code: str | None = None,
+) -> None:
+    """Add the command of a step: its flags are the fields of its settings, its code is imported when it runs.
+
+    The code is `module.function` of the pipelines; by default both are named after the step.
+    """
+    name = step.replace("-", "_")
+    place = code or f"{name}.{name}"
 
     def command(**values: Any) -> None:  # noqa: ANN401  # what the flags gave
         as_json = values.pop("json")
         given = {name: value for name, value in values.items() if value is not None and value != []}
         settings = form(**{name: _read_value(form, name, value) for name, value in given.items()})
         try:
-            result = getattr(importlib.import_module(f"superpoint.pipelines.{module}"), module)(settings)
+            is_dry = getattr(settings, "dry_run", False)
+            result = _function_of("forecast.forecast" if is_dry else place)(settings)
+        except TilesFailedError as error:
+            _print(error.results, as_json, summary)
+            raise
         except KeyboardInterrupt:  # click would end without a word
             _stop("stopped; what is done is kept, run the same command again to go on", INTERRUPTED)
-        if as_json:
-            sys.stdout.write(json.dumps(to_jsonable_python(_plain(result), inf_nan_mode="null"), indent=2) + "\n")
-        else:
-            Console().print(summary(result), highlight=False, soft_wrap=True)
+        _print(result, as_json, summaries.of_forecast if is_dry else summary)
 
     parameters = [_parameter(name, field) for name, field in form.model_fields.items()]
     switch = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
     parameters.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=switch))
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
-    app.command(step, cls=ListCommand, help=text)(command)
+    under.command(step, cls=ListCommand, help=text)(command)
+
+
+def _function_of(place: str) -> Callable[[Any], Any]:
+    """Import a function of the pipelines by its `module.function`."""
+    module, _, name = place.partition(".")
+    return getattr(importlib.import_module(f"superpoint.pipelines.{module}"), name)  # type: ignore[no-any-return]
+
+
+def _print(result: Any, as_json: bool, summary: Callable[[Any], Any]) -> None:  # noqa: ANN401  # any step's result
+    if as_json:
+        sys.stdout.write(json.dumps(to_jsonable_python(_plain(result), inf_nan_mode="null"), indent=2) + "\n")
+    elif result:
+        Console().print(summary(result), highlight=False, soft_wrap=True)
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
@@ -212,8 +246,31 @@ add_command(
     forms.SuperpixelizeSettings,
     summaries.of_label_maps,
     "Superpixelize rasters, tile by tile and without seams, into the cache.\n\n"
-    "Example: superpoint superpixelize ortho.tif --region-size 20 --workers 4 --output labels.tif\n\n"
-    "A killed run goes on where it stopped when the same command is given again.",
+    "Examples: superpoint superpixelize ortho.tif --region-size 20 --workers 4 --output labels.tif\n\n"
+    "superpoint superpixelize 'archive/**/*.tif' --cache s3://bucket/cache --scheduler tcp://host:8786\n\n"
+    "A killed run goes on where it stopped when the same command is given again. A raster that cannot be used is put "
+    "aside, the others go on.",
+)
+add_command(
+    "status",
+    forms.StatusSettings,
+    summaries.of_status,
+    "Say how far a run is, while it runs and after: rasters, tiles, speed, and what was put aside, with reasons.\n\n"
+    "Example: superpoint status latest",
+)
+add_command(
+    "retry",
+    forms.RetrySettings,
+    summaries.of_retry,
+    "Try the rasters of a run again that were put aside or never begun, with the run's own settings.\n\n"
+    "Example: superpoint retry 20260102T120000-1a2b3c",
+)
+add_command(
+    "report",
+    forms.ReportSettings,
+    summaries.of_report,
+    "Write a page on a run: throughput over time, slowest tiles, failures with reasons, sizes, pictures.\n\n"
+    "Example: superpoint report latest --output report.html",
 )
 add_command(
     "algorithms",
@@ -287,4 +344,49 @@ add_command(
     summaries.of_demo,
     "Show the whole way on a made-up scene: fields, roads, buildings, water; points, superpixels, training, a map.\n\n"
     "Needs no data and no network; about two minutes on two cores.",
+)
+add_command(
+    "ls",
+    forms.CacheLsSettings,
+    summaries.of_cache_listing,
+    "List what the cache holds: label maps, pseudo-masks and hierarchies with their tiles, sizes and keys.",
+    under=cache_app,
+    code="care.cache_ls",
+)
+add_command(
+    "info",
+    forms.CacheInfoSettings,
+    summaries.of_cache_info,
+    "Say everything about one result: source, parameters, grid, codecs, what its ledger comes to, tiles that failed.\n\n"
+    "Example: superpoint cache info ortho-3f2a",
+    under=cache_app,
+    code="cachefacts.cache_info",
+)
+add_command(
+    "verify",
+    forms.CacheVerifySettings,
+    summaries.of_cache_checks,
+    "Read everything and report whatever is not as it was written; exit code 3 if anything is damaged.\n\n"
+    "The command that made a result, given again, computes what is damaged and nothing else.",
+    under=cache_app,
+    code="care.cache_verify",
+)
+add_command(
+    "gc",
+    forms.CacheGcSettings,
+    summaries.of_cache_collection,
+    "List what may go, and delete it with --yes; what a run in progress needs stays, and what is an hour old or less "
+    "(unless --older-than says less).\n\n"
+    "Example: superpoint cache gc --older-than 30d --leftovers --yes",
+    under=cache_app,
+    code="care.cache_gc",
+)
+add_command(
+    "export",
+    forms.CacheExportSettings,
+    summaries.of_cache_export,
+    "Write a result as a COG, or a label map as polygons with area, bounding box, mean and deviation of each band.\n\n"
+    "Example: superpoint cache export ortho-3f2a superpixels.parquet",
+    under=cache_app,
+    code="cacheexport.cache_export",
 )

@@ -1,5 +1,12 @@
 """The errors a caller may want to catch; `cli.py` turns them into one sentence and an exit code."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class SuperpointError(Exception):
     """Anything superpoint refuses or fails to do, said in one sentence."""
@@ -20,6 +27,21 @@ class MissingExtraError(SuperpointError, ImportError):
 
 
 class TilesFailedError(SuperpointError, RuntimeError):
-    """Some tiles failed after their retries; the others are done and stay in the cache."""
+    """Some rasters were put aside, or tiles of one; the others are done and stay in the cache."""
 
     exit_code = 3
+
+    def __init__(self, sentence: str, *, results: Sequence[Any] = ()) -> None:
+        super().__init__(sentence)
+        self.results = list(results)
+        """What was made of the others."""
+
+
+class UnreachableError(SuperpointError, OSError):
+    """A store or server did not answer, or a disk did not give what it holds; trying again may help."""
+
+    exit_code = 3
+
+
+class DiskFullError(SuperpointError, OSError):
+    """There is no space left where results are kept; nothing can go on until there is."""

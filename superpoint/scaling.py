@@ -1,14 +1,15 @@
 """Whole-raster scaling: robust percentiles of each band, exact, in one or two reads and a fixed memory.
 
-The percentiles are found by radix selection. A float32 maps to an integer of the same order; a first read
-counts its upper 16 bits, a second one the lower 16 within the few bins that matter. Counts add up, so windows
-can be read in any order, and rasters can be pooled. Never per tile: labels must not depend on the tiling.
+Integers of up to 16 bits are counted, each value by itself. Anything else goes by radix selection: a float32 maps to
+an integer of the same order; a first read counts its upper 16 bits, a second one the lower 16 within the few bins that
+matter. Counts add up, so windows can be read in any order, by anyone, and rasters can be pooled. Never per tile:
+labels must not depend on the tiling.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,13 +82,119 @@ class Scaling:
         return np.nan_to_num(scaled, copy=False, nan=0.0)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pass:
+    """One read of everything, on the way to the `PERCENTILES` of each band.
+
+    Counts of pieces add up, so pieces may be counted anywhere and in any order:
+
+    >>> wanted = first_pass(n_bands=1, dtype="uint8")
+    >>> counts = wanted.zeros()
+    >>> wanted.count(np.arange(101, dtype=np.uint8).reshape(1, 1, 101), np.ones((1, 101), bool), counts)
+    >>> wanted.resolve(counts)
+    Scaling(low=(1.0,), high=(99.0,))
+    """
+
+    n_bands: int
+    dtype: str
+    """The data type as stored; values are counted as float32."""
+    upper: NDArray[np.int64] | None = None
+    """Upper halves of the keys that the second pass looks into, (band, percentile)."""
+    ranks: NDArray[np.int64] | None = None
+    """Rank of each percentile among the values of that half."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every value has a count of its own, so that one pass suffices."""
+        return counts_values(self.dtype)
+
+    def zeros(self) -> NDArray[np.int64]:
+        """Return counts of nothing, int64 array of shape (bands, tables, bins)."""
+        n_tables = 1 if self.upper is None else self.upper.shape[1]
+        return np.zeros((self.n_bands, n_tables, _n_values(self.dtype) if self.is_exact else _BINS), np.int64)
+
+    def count(
+        self, image: NDArray[Any], valid: NDArray[np.bool_], counts: NDArray[np.int64], *, threads: int = 1
+    ) -> None:
+        """Count the valid values of a piece into counts.
+
+        Parameters
+        ----------
+        image : array of shape (bands, rows, cols)
+            Integers as stored, or float32; NaN is no value.
+        valid : bool array of shape (rows, cols)
+            What counts.
+        counts : int64 array
+            From `zeros`; is added to.
+        threads : int
+            Threads that share the bands.
+        """
+        if threads == 1:
+            for band in range(len(image)):
+                self._count_band(band, image[band], valid, counts[band])
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda band: self._count_band(band, image[band], valid, counts[band]), range(len(image))))
+
+    def resolve(self, counts: NDArray[np.int64]) -> Pass | Scaling | None:
+        """Return what the counts of everything say: the scaling, or the pass that is needed next.
+
+        Returns
+        -------
+        Pass or Scaling or None
+            None if no pixel is valid.
+        """
+        if self.upper is None and not counts.any():
+            return None
+        found = _find(counts, self._ranks_in(counts) if self.ranks is None else self.ranks)
+        if self.is_exact:
+            return _scaling_of((found + np.iinfo(self.dtype).min).astype(np.float32))
+        if self.upper is not None:
+            return _scaling_of(_from_sortable((self.upper << 16 | found).astype(np.uint32)))
+        before = np.array([[c[0, :b].sum() for b in row] for c, row in zip(counts, found, strict=True)])
+        return replace(self, upper=found, ranks=self._ranks_in(counts) - before)
+
+    def _ranks_in(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        zero = -np.iinfo(self.dtype).min if self.is_exact else int(_SIGN >> 16)
+        counts[counts[:, 0].sum(axis=1) == 0, 0, zero] = 1  # a band without a value is constantly 0
+        shares = np.array(PERCENTILES) / 100
+        return (shares * (counts[:, 0].sum(axis=1)[:, None] - 1)).astype(np.int64)  # (band, percentile)
+
+    def _count_band(self, band: int, values: NDArray[Any], valid: NDArray[np.bool_], counts: NDArray[np.int64]) -> None:
+        if not self.is_exact:
+            bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+            _count_floats(bits, valid, np.array([-1]) if self.upper is None else self.upper[band], counts)
+        elif values.dtype.kind in "iu":
+            _count_integers(values, valid, np.iinfo(self.dtype).min, counts[0])
+        else:
+            _count_whole_floats(values, valid, np.iinfo(self.dtype).min, counts[0])
+
+
+def first_pass(*, n_bands: int, dtype: str) -> Pass:
+    """Return what to count first.
+
+    Parameters
+    ----------
+    n_bands : int
+        Bands of every image.
+    dtype : str
+        The data type as stored.
+    """
+    return Pass(n_bands=n_bands, dtype=dtype)
+
+
+def counts_values(dtype: str) -> bool:
+    """Return whether a type has so few values, integers of up to 16 bits, that each is counted: in a single pass."""
+    return np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize <= 2  # noqa: PLR2004  # 65,536 values at most
+
+
 def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str, threads: int = 1) -> Scaling | None:
     """Find the `PERCENTILES` of each band over all valid pixels.
 
     Parameters
     ----------
     pieces : callable returning an iterable of (image, valid)
-        Called once, or twice where `dtype` has more than 8 bits; must give the same pixels each time.
+        Called once, or twice where `dtype` is no integer of up to 16 bits; must give the same pixels each time.
     n_bands : int
         Bands of every image.
     dtype : str
@@ -100,63 +207,35 @@ def measure_scaling(pieces: Pieces, *, n_bands: int, dtype: str, threads: int = 
     Scaling or None
         None if no pixel is valid. The percentiles are values of the data: NumPy's method "lower".
     """
-    coarse = np.zeros((n_bands, _BINS), np.int64)
-    _count_bands(pieces, coarse[:, None], None, threads)
-    if not coarse.any():
-        return None
-    coarse[coarse.sum(axis=1) == 0, _SIGN >> 16] = 1  # a band without a value is constantly 0
-    shares = np.array(PERCENTILES) / 100
-    ranks = (shares * (coarse.sum(axis=1)[:, None] - 1)).astype(np.int64)  # (band, percentile)
-    bins = np.array([[_bin_of(c, rank) for rank in row] for c, row in zip(coarse, ranks.tolist(), strict=True)])
-    before = np.array([[counts[:b].sum() for b in row] for counts, row in zip(coarse, bins, strict=True)])
-    found: NDArray[np.uint32] = (bins << 16).astype(np.uint32)
-    if np.dtype(dtype).itemsize > 1:
-        found |= _fine_bins(pieces, bins, ranks - before, threads)
-    else:  # the upper 16 bits of a float32 hold any 8-bit integer; below them are zeros, complemented if negative
-        found |= np.where(found & _SIGN, np.uint32(0), np.uint32(_BINS - 1))
-    values = _from_sortable(found)
-    return Scaling(low=tuple(values[:, 0].tolist()), high=tuple(values[:, 1].tolist()))
+    found: Pass | Scaling | None = first_pass(n_bands=n_bands, dtype=dtype)
+    while isinstance(found, Pass):
+        counts = found.zeros()
+        for image, valid in pieces():
+            found.count(image, valid, counts, threads=threads)
+        found = found.resolve(counts)
+    return found
 
 
-def _fine_bins(pieces: Pieces, bins: NDArray[np.int64], ranks: NDArray[np.int64], threads: int) -> NDArray[np.uint32]:
-    fine = np.zeros((*bins.shape, _BINS), np.int64)
-    _count_bands(pieces, fine, bins, threads)
-    fine[fine.sum(axis=2) == 0, 0] = 1  # the band without a value
-    found = [[_bin_of(c, r) for c, r in zip(cs, rs, strict=True)] for cs, rs in zip(fine, ranks.tolist(), strict=True)]
-    return np.array(found, np.uint32)
+def _n_values(dtype: str) -> int:
+    info = np.iinfo(dtype)
+    return int(info.max) - int(info.min) + 1
+
+
+def _find(counts: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the bin of each rank, (band, percentile); each has a table of its own, or all share the first."""
+    tables = np.broadcast_to(counts, (len(counts), ranks.shape[1], counts.shape[2]))
+    return np.array(
+        [[_bin_of(c, rank) for c, rank in zip(cs, row, strict=True)] for cs, row in zip(tables, ranks, strict=True)],
+        np.int64,
+    )
 
 
 def _bin_of(counts: NDArray[np.int64], rank: int) -> int:
-    return int(np.searchsorted(np.cumsum(counts), rank, side="right"))
+    return int(np.searchsorted(np.cumsum(counts), rank, side="right")) if counts.any() else 0
 
 
-def _count_bands(pieces: Pieces, counts: NDArray[np.int64], upper: NDArray[np.int64] | None, threads: int) -> None:
-    """Count every piece, each band by one thread at a time, into counts of shape (bands, tables, bins)."""
-    with ThreadPoolExecutor(threads) as pool:
-        for image, valid in pieces():
-            jobs = [
-                (values, valid, counts[band], None if upper is None else upper[band])
-                for band, values in enumerate(image)
-            ]
-            list(pool.map(lambda job: _count(*job), jobs))
-
-
-def _count(
-    values: NDArray[Any], valid: NDArray[np.bool_], counts: NDArray[np.int64], upper: NDArray[np.int64] | None
-) -> None:
-    """Count the valid values of a band by the upper half of their keys, or by the lower where the upper is given."""
-    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:  # noqa: PLR2004  # 65,536 values at most
-        info = np.iinfo(values.dtype)
-        histogram = np.zeros(info.max - info.min + 1, np.int64)
-        _count_integers(values, valid, info.min, histogram)
-        keys = _sortable(np.arange(info.min, info.max + 1, dtype=np.float32))
-        for row, coarse_bin in enumerate([None] if upper is None else upper.tolist()):
-            inside = slice(None) if coarse_bin is None else (keys >> 16) == coarse_bin
-            bins = keys[inside] >> 16 if coarse_bin is None else keys[inside] & (_BINS - 1)
-            np.add.at(counts[row], bins, histogram[inside])
-        return
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    _count_floats(bits, valid, np.array([-1]) if upper is None else upper, counts)
+def _scaling_of(values: NDArray[np.float32]) -> Scaling:
+    return Scaling(low=tuple(values[:, 0].tolist()), high=tuple(values[:, 1].tolist()))
 
 
 @njit(cache=True, nogil=True)
@@ -175,6 +254,19 @@ def _count_integers(values: NDArray[Any], valid: NDArray[np.bool_], lowest: int,
         for col in range(n_cols - n_cols % 4, n_cols):
             first[np.uint64(np.int64(line[col]) - lowest)] += usable[col]
     histogram += first + second + third + fourth
+
+
+@njit(cache=True, nogil=True)
+def _count_whole_floats(
+    values: NDArray[Any], valid: NDArray[np.bool_], lowest: int, histogram: NDArray[np.int64]
+) -> None:
+    """Count integers that are kept as floats; NaN is no value."""
+    n_rows, n_cols = values.shape
+    for row in range(n_rows):
+        for col in range(n_cols):
+            value = values[row, col]
+            if valid[row, col] and value == value:  # noqa: PLR0124  # NaN
+                histogram[np.int64(value) - lowest] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -197,12 +289,6 @@ def _count_floats(
             for index in range(len(upper)):
                 if (key >> np.uint32(16)) == upper[index]:
                     counts[index, key & np.uint32(0xFFFF)] += 1
-
-
-def _sortable(values: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Return integers in the order of the floats, without NaN; -0.0 counts as 0.0."""
-    bits = (values[~np.isnan(values)].astype(np.float32) + np.float32(0)).view(np.uint32)
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
 def _from_sortable(keys: NDArray[np.uint32]) -> NDArray[np.float32]:

@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +114,23 @@ class TileGrid:
         return math.prod(self.n_tiles)
 
     def __iter__(self) -> Iterator[Tile]:
-        n_tile_rows, n_tile_cols = self.n_tiles
-        for tile_row in range(n_tile_rows):
-            for tile_col in range(n_tile_cols):
-                yield self.tile(tile_row, tile_col)
+        return self.in_order(0)
+
+    def in_order(self, turn: int) -> Iterator[Tile]:
+        """Yield all tiles in an order of their own for each turn: 0 is raster order, 1 backwards, others shuffled."""
+        n_tile_cols = self.n_tiles[1]
+        indices: Iterable[int] = range(len(self))
+        if turn == 1:
+            indices = reversed(range(len(self)))
+        elif turn > 1:
+            indices = np.random.default_rng(turn).permutation(len(self)).tolist()
+        for index in indices:
+            yield self.tile(*divmod(index, n_tile_cols))
+
+    def named(self, name: str) -> Tile:
+        """Return the tile of a name."""
+        row, col = name.split(".")
+        return self.tile(int(row), int(col))
 
     def tile(self, tile_row: int, tile_col: int) -> Tile:
         """Return the tile at `(tile_row, tile_col)` of the grid."""

@@ -81,9 +81,9 @@ def test_a_raster_of_nothing_but_nodata_has_no_scaling() -> None:
     assert measured(np.zeros((2, 6), np.uint8), np.zeros(6, bool), [3], "uint8") is None
 
 
-def test_an_8_bit_raster_is_read_once_and_any_other_twice() -> None:
+def test_integers_of_up_to_16_bits_are_read_once_and_anything_else_twice() -> None:
     n_reads = {}
-    for dtype in ("uint8", "uint16"):
+    for dtype in ("uint8", "int16", "int32", "float32"):
         reads: list[int] = []
 
         def pieces(reads: list[int] = reads) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
@@ -92,7 +92,13 @@ def test_an_8_bit_raster_is_read_once_and_any_other_twice() -> None:
 
         measure_scaling(pieces, n_bands=1, dtype=dtype)
         n_reads[dtype] = len(reads)
-    assert n_reads == {"uint8": 1, "uint16": 2}
+    assert n_reads == {"uint8": 1, "int16": 1, "int32": 2, "float32": 2}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_a_band_without_a_value_is_constantly_0(dtype: str) -> None:
+    pixels = np.array([[np.nan, np.nan], [3, 5]], np.float32)
+    assert measured(pixels, np.ones(2, bool), [], dtype) == Scaling(low=(0.0, 3.0), high=(0.0, 3.0))
 
 
 def test_low_becomes_0_and_high_1_and_nothing_is_clipped() -> None:

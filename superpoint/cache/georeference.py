@@ -6,6 +6,7 @@ rioxarray), `_CRS` (GDAL), and the `proj:` and `spatial:` conventions of Zarr (G
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +67,12 @@ class Georeference:
 
     def coordinate_attributes(self, axis: str) -> dict[str, Any]:
         """Return the CF attributes of `x` or `y`."""
-        kind = "projection" if self.crs is None or pyproj.CRS(self.crs).is_projected else None
-        names = {"x": ("projection_x_coordinate", "longitude"), "y": ("projection_y_coordinate", "latitude")}
-        standard_name = names[axis][0 if kind else 1]
-        return {"axis": axis.upper(), "standard_name": standard_name, "long_name": f"{axis} of pixel centres"}
+        attributes = {"axis": axis.upper(), "standard_name": f"projection_{axis}_coordinate"}
+        known = [] if self.crs is None else pyproj.CRS(self.crs).cs_to_cf()
+        mine = [each for each in known if each["axis"] == axis.upper()]
+        if len(mine) == 1:  # pyproj calls both axes Y where it does not know their directions
+            attributes |= {key: mine[0][key] for key in ("standard_name", "units") if key in mine[0]}
+        return attributes | {"long_name": f"{axis} of pixel centres"}
 
     def spatial_ref_attributes(self) -> dict[str, Any]:
         """Return the attributes of the CF grid mapping variable `spatial_ref`."""
@@ -80,11 +83,15 @@ class Georeference:
         return attributes
 
     def convention_attributes(self) -> dict[str, Any]:
-        """Return the `proj:`, `spatial:` and `_CRS` attributes of an array on this grid."""
+        """Return the `proj:`, `spatial:` and `_CRS` attributes of an array or a group on this grid.
+
+        `coordinates` is CF's: without it xarray leaves `spatial_ref` among the variables, and odc.geo sees no CRS.
+        """
         rows, cols = self.shape
         corners = [self.affine @ corner for corner in ((0, 0), (cols, 0), (0, rows), (cols, rows))]
         xs, ys = zip(*corners, strict=True)
         attributes: dict[str, Any] = {
+            "coordinates": "spatial_ref",
             "zarr_conventions": CONVENTIONS if self.crs else CONVENTIONS[1:],
             "spatial:dimensions": ["y", "x"],
             "spatial:shape": [rows, cols],
@@ -93,11 +100,18 @@ class Georeference:
             "spatial:registration": "pixel",
         }
         if self.crs is not None:
-            crs = pyproj.CRS(self.crs)
-            authority = crs.to_authority()
-            code = {"proj:code": ":".join(authority)} if authority else {}
-            attributes |= {"_CRS": {"wkt": self.crs}, "proj:wkt2": self.crs} | code
+            attributes |= {"_CRS": {"wkt": self.crs}, "proj:wkt2": self.crs} | _code(self.crs)
         return attributes
+
+
+@functools.lru_cache(maxsize=64)  # 50 ms where no authority has it
+def _code(wkt: str) -> dict[str, str]:
+    """Return `proj:code` if an authority has this very CRS: readers believe it before they read the WKT."""
+    crs = pyproj.CRS(wkt)
+    authority = crs.to_authority()  # the most alike, such as UTM zone 33 for one on another datum
+    if authority is None or pyproj.CRS.from_authority(*authority) != crs:
+        return {}
+    return {"proj:code": ":".join(authority)}
 
 
 def refuse_other_grid(path: str, grid: Georeference, other_path: str, other: Georeference) -> None:

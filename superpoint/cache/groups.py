@@ -8,40 +8,48 @@
         <tile>.json             what is known of each tile
 
 One task owns every chunk it writes: two writers in one chunk would lose data silently, so a tile's core must
-be made of whole chunks, and that is checked on every write.
+be made of whole chunks, and that is checked on every write. Everything is a function of the provenance and the
+tile: whoever writes a key writes the same bytes, so that writers need not know of one another, and what is
+missing or damaged is written again.
 """
 
 from __future__ import annotations
 
-import shutil
-import uuid
+import functools
+import hashlib
+import json
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.core.buffer import default_buffer_prototype
 from zarr.errors import ZarrUserWarning
-from zarr.storage import LocalStore
+from zarr.storage import MemoryStore
 
 from superpoint.cache.georeference import Georeference
-from superpoint.cache.keys import checksum, digest
-from superpoint.cache.ledger import Ledger
+from superpoint.cache.keys import digest
+from superpoint.cache.ledger import Ledger, TileRecord
+from superpoint.cache.stores import Store, as_store
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from superpoint.tiles import Tile, Window
 
+Check = Literal["bytes", "sizes"]
+
 CHUNK = 512
 SMALLEST_CHUNK = 16  # pixels, the unit of a GeoTIFF's blocks
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 _MARK = "superpoint"
+_ROOT = "zarr.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +80,18 @@ class TiledGroup:
         return chunk_of(self.tile_size)
 
     @property
+    def store(self) -> Store:
+        """Where it is."""
+        return Store(self.path)
+
+    @property
     def ledger(self) -> Ledger:
         """The ledger of the group's tiles."""
-        return Ledger(LocalStore(Path(self.path).with_suffix(".ledger")))
+        return Ledger(Store(beside(self.path, ".ledger")))
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Open one of the arrays for reading."""
-        found = zarr.open_group(self.path, mode="r").get(name)
+        found = zarr.open_group(self.store.zarr, mode="r").get(name)
         if not isinstance(found, zarr.Array):
             raise InputError(f"{self.path} has no array {name!r}; delete the folder and run again")
         return found
@@ -87,8 +100,8 @@ class TiledGroup:
         """Read a window of one of the arrays."""
         return np.asarray(self.array(name)[window.slices])
 
-    def write_tile(self, tile: Tile, arrays: Mapping[str, NDArray[Any]]) -> str:
-        """Write the core of a tile, each array of its shape, and return the checksum of the bytes."""
+    def write_tile(self, tile: Tile, arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, str]]:
+        """Write the core of a tile, each array of its shape, and return size and digest of each chunk by its key."""
         for start, count, size in zip(
             (tile.core.row, tile.core.col), tile.core.shape, self.georeference.shape, strict=True
         ):
@@ -97,13 +110,93 @@ class TiledGroup:
                     f"tile {tile.name} does not own whole chunks: pixels {start} to {start + count} of {size}, "
                     f"chunk {self.chunk}"
                 )
-        group = zarr.open_group(self.path, mode="r+")
+        chunks: dict[str, bytes] = {}
         for name, values in arrays.items():
-            target = group[name]
-            if not isinstance(target, zarr.Array) or values.shape != tile.core.shape or values.dtype != target.dtype:
-                raise ValueError(f"{name} of tile {tile.name} is {values.dtype} {values.shape}, not {target}")
-            target[tile.core.slices] = values
-        return checksum(*(arrays[name] for name in sorted(arrays)))
+            encoder = _encoder(self.path, name)
+            if encoder is None or values.shape != tile.core.shape or values.dtype != encoder.array.dtype:
+                of = encoder.array if encoder else "an array of this group"
+                raise ValueError(f"{name} of tile {tile.name} is {values.dtype} {values.shape}, not {of}")
+            chunks |= {f"{name}/{key}": data for key, data in encoder.encode(tile.core, values).items()}
+        self.store.delete(key for key, data in chunks.items() if not data)
+        return write_objects(self.store, {key: data for key, data in chunks.items() if data})
+
+    def damage(self, record: TileRecord, *, check: Check = "bytes") -> list[str]:
+        """Return what is wrong with the chunks of a tile that is done, a sentence each; nothing if it is intact."""
+        wrong = (_damage(self.store, key, *expected, check) for key, expected in record.chunks.items())
+        return [sentence for sentence in wrong if sentence]
+
+    def done(self, *, check: Check = "bytes") -> Iterator[TileRecord]:
+        """Yield the records of the tiles that are done and intact.
+
+        Parameters
+        ----------
+        check : {"bytes", "sizes"}
+            Whether each chunk is read and its digest compared, or only its size is asked for.
+        """
+        done = (record for record in self.ledger.records() if record.state == "done")
+        for record, sentences in self.store.map(lambda record: (record, self.damage(record, check=check)), done):
+            if not sentences:
+                yield record
+
+
+def beside(path: str, suffix: str) -> str:
+    """Return the path of a group with another suffix."""
+    return path.removesuffix(".zarr") + suffix
+
+
+def write_objects(store: Store, objects: Mapping[str, bytes]) -> dict[str, tuple[int, str]]:
+    """Write objects and return size and digest of each by its key."""
+    for key, data in objects.items():
+        store.write(key, data)
+    return {key: (len(data), _digest(data)) for key, data in objects.items()}
+
+
+def _damage(store: Store, key: str, n_bytes: int, expected: str, check: Check) -> str | None:
+    data = store.read(key) if check == "bytes" else None
+    size = store.size(key) if check == "sizes" else None if data is None else len(data)
+    if size is None:
+        return f"{key} is missing"
+    if size != n_bytes:
+        return f"{key} has {size} bytes instead of {n_bytes}"
+    return f"{key} differs from what was written" if data is not None and _digest(data) != expected else None
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Makes chunks of values, in memory."""
+
+    array: zarr.Array[Any]
+    chunks: dict[str, Any]
+    """What the array is stored in."""
+
+    def encode(self, window: Window, values: NDArray[Any]) -> dict[str, bytes]:
+        """Return the bytes of the chunks of a window, by key; none for a chunk that is all fill value."""
+        self.array[window.slices] = values
+        unit = self.array.shards or self.array.chunks
+        rows, cols = (
+            range(start // size, -(-(start + count) // size))
+            for start, count, size in zip((window.row, window.col), window.shape, unit, strict=True)
+        )
+        keys = [self.array.metadata.encode_chunk_key((row, col)) for row in rows for col in cols]
+        found = {key: self.chunks.pop(key, None) for key in keys}
+        return {key: b"" if buffer is None else buffer.to_bytes() for key, buffer in found.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _encoder(path: str, name: str) -> _Encoder | None:
+    metadata = Store(path).read(f"{name}/zarr.json")
+    if metadata is None:
+        return None
+    return _encoder_of(metadata)
+
+
+def _encoder_of(metadata: bytes) -> _Encoder:
+    objects = {_ROOT: default_buffer_prototype().buffer.from_bytes(metadata)}
+    return _Encoder(zarr.open_array(MemoryStore(objects), mode="r+"), objects)
 
 
 def chunk_of(tile_size: int) -> int:
@@ -119,22 +212,22 @@ def chunk_of(tile_size: int) -> int:
     return min(CHUNK, tile_size)
 
 
-def open_group(
-    cache: Path,
+def group_of(
+    cache: Store | Path | str,
     *,
     kind: str,
     name: str,
     georeference: Georeference,
     tile_size: int,
-    arrays: Mapping[str, ArraySpec],
     provenance: Mapping[str, Any],
+    sharding: bool = False,
 ) -> TiledGroup:
-    """Open the group that belongs to `provenance`, making it if it is not there.
+    """Return the group that belongs to `provenance`, whether it is there or not.
 
     Parameters
     ----------
-    cache : Path
-        Folder of the cache.
+    cache : Store or path or str
+        Folder or URL of the cache.
     kind : str
         Subfolder, such as `label-maps`.
     name : str
@@ -143,62 +236,68 @@ def open_group(
         The raster's grid; every array has its shape.
     tile_size : int
         Side of a tile in pixels.
-    arrays : mapping of str to ArraySpec
-        The arrays to hold.
     provenance : mapping
         JSON values that decide the bytes: the same provenance, the same folder.
+    sharding : bool
+        Whether the chunks of a tile are stored as one object, a shard.
+    """
+    full = {"layout": LAYOUT_VERSION, "kind": kind, "tile": tile_size, **provenance}
+    if sharding:
+        full["sharding"] = True
+    place = as_store(cache).child(kind).child(f"{name}-{digest(full)}.zarr")
+    return TiledGroup(path=place.url, georeference=georeference, tile_size=tile_size, provenance=full)
+
+
+def open_group(cache: Store | Path | str, *, arrays: Mapping[str, ArraySpec], **of: Any) -> TiledGroup:  # noqa: ANN401  # as group_of
+    """Open the group that belongs to a provenance, making it if it is not there, mending it if it is damaged.
+
+    Parameters
+    ----------
+    cache : Store or path or str
+        Folder or URL of the cache.
+    arrays : mapping of str to ArraySpec
+        The arrays to hold.
+    **of
+        As `group_of` takes.
 
     Raises
     ------
     InputError
         If the cache folder cannot be written.
     """
-    full = {"layout": LAYOUT_VERSION, "kind": kind, "tile": tile_size, **provenance}
-    path = cache.absolute() / kind / f"{name}-{digest(full)}.zarr"
-    group = TiledGroup(path=str(path), georeference=georeference, tile_size=tile_size, provenance=full)
-    try:
-        if not _is_laid_out(path):
-            _put_in_place(group, arrays, path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the cache folder {cache}: {error.strerror}; give another with --cache"
-        ) from error
+    group = group_of(cache, **of)
+    layout = _lay_out(group, arrays)
+    # The root comes last: a group that has one is whole.
+    for key in sorted(layout, key=lambda key: (key == _ROOT, key)):
+        if group.store.read(key) != layout[key]:
+            group.store.write(key, layout[key])
     return group
 
 
-def _is_laid_out(path: Path) -> bool:
-    try:
-        return _MARK in zarr.open_group(str(path), mode="r").attrs
-    except (FileNotFoundError, ValueError):  # not there, or not to be read
-        return False
+def stored_bytes(
+    group: TiledGroup, arrays: Mapping[str, ArraySpec], tile: Tile, values: Mapping[str, NDArray[Any]]
+) -> int:
+    """Return how many bytes the chunks of a tile would take."""
+    layout = _lay_out(group, arrays)
+    chunks = (_encoder_of(layout[f"{name}/zarr.json"]).encode(tile.core, values[name]) for name in arrays)
+    return sum(len(data) for some in chunks for data in some.values())
 
 
-def _put_in_place(group: TiledGroup, arrays: Mapping[str, ArraySpec], path: Path) -> None:
-    """Lay the group out elsewhere and rename it: it is whole or not there, and of two clients the first wins."""
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    scratch.mkdir(parents=True)
-    try:
-        _lay_out(zarr.open_group(str(scratch), mode="w"), group, arrays)
-        if not _is_laid_out(path):
-            # What a ledger says of a group that was deleted or damaged is no longer true.
-            shutil.rmtree(path.with_suffix(".ledger"), ignore_errors=True)
-            shutil.rmtree(path, ignore_errors=True)
-            scratch.rename(path)
-    except OSError:
-        if not _is_laid_out(path):  # or another client was faster
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _lay_out(root: zarr.Group, group: TiledGroup, arrays: Mapping[str, ArraySpec]) -> None:
+def _lay_out(group: TiledGroup, arrays: Mapping[str, ArraySpec]) -> dict[str, bytes]:
+    """Return all objects of a group without tiles; the same bytes for the same group."""
+    objects: dict[str, Any] = {}
+    root = zarr.open_group(MemoryStore(objects), mode="w")
     grid = group.georeference
+    side = (group.tile_size, group.tile_size)
+    chunks = (group.chunk, group.chunk)
+    sharding = bool(group.provenance.get("sharding"))
     for name, spec in arrays.items():
         root.create_array(
             name,
             shape=grid.shape,
             dtype=spec.dtype,
-            chunks=(min(group.chunk, grid.shape[0]), min(group.chunk, grid.shape[1])),
+            chunks=chunks if sharding else (min(group.chunk, grid.shape[0]), min(group.chunk, grid.shape[1])),
+            shards=side if sharding else None,
             compressors=[ZstdCodec(level=3)],
             fill_value=spec.fill_value,
             dimension_names=("y", "x"),
@@ -228,25 +327,27 @@ def _lay_out(root: zarr.Group, group: TiledGroup, arrays: Mapping[str, ArraySpec
         # xarray looks for consolidated metadata first; zarr warns that version 3 of the format has no word on it.
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(root.store)
+    return {key: value.to_bytes() for key, value in objects.items()}
 
 
 def load_group(path: str | Path) -> TiledGroup:
-    """Open a group that is there, by its folder.
+    """Open a group that is there, by its folder or URL.
 
     Raises
     ------
     InputError
-        If the folder is not one of superpoint's groups.
+        If it is not one of superpoint's groups.
     """
+    place = as_store(path)
     try:
-        attributes: dict[str, Any] = dict(zarr.open_group(str(path), mode="r").attrs)
+        attributes = json.loads(place.read(_ROOT) or b"")["attributes"]
         provenance = attributes[_MARK]
-    except (OSError, KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} is not a label map or pseudo-mask of superpoint; give a .zarr folder of its cache"
         ) from error
     return TiledGroup(
-        path=str(Path(path).absolute()),
+        path=place.url,
         georeference=Georeference(
             shape=tuple(attributes["spatial:shape"]),
             transform=tuple(attributes["spatial:transform"]),

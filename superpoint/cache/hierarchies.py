@@ -5,23 +5,22 @@
         absorbed/ into/     uint32 (merges,), in order: superpixels by the index of their smallest pixel
         valid/              bool (rows, cols)
 
-A group is laid out elsewhere and renamed: it is whole or not there. What was damaged since fails its checksum and
-counts as not there.
+The root is written last: a group that has one is whole. What was damaged since fails its checksum and counts as not
+there.
 """
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.storage import MemoryStore
 
-from superpoint.cache.groups import CHUNK
+from superpoint.cache.groups import CHUNK, write_objects
 from superpoint.cache.keys import checksum, digest
-from superpoint.errors import InputError
+from superpoint.cache.stores import Store, as_store
 from superpoint.superpixels.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
@@ -36,26 +35,26 @@ MERGES_PER_CHUNK = 2**20
 _ARRAYS = ("absorbed", "into", "valid")
 
 
-def hierarchy_path(cache: Path, *, name: str, provenance: Mapping[str, Any]) -> Path:
-    """Return the folder of the hierarchy that belongs to `provenance`.
+def hierarchy_store(cache: Store | Path | str, *, name: str, provenance: Mapping[str, Any]) -> Store:
+    """Return the place of the hierarchy that belongs to `provenance`.
 
     Parameters
     ----------
-    cache : Path
-        Folder of the cache.
+    cache : Store or path or str
+        Folder or URL of the cache.
     name : str
         A name for people.
     provenance : mapping
         JSON values that decide the hierarchy.
     """
     full = {"layout": LAYOUT_VERSION, "kind": KIND, **provenance}
-    return cache.absolute() / KIND / f"{name}-{digest(full)}.zarr"
+    return as_store(cache).child(KIND).child(f"{name}-{digest(full)}.zarr")
 
 
-def read_hierarchy(path: Path) -> Hierarchy | None:
-    """Return the hierarchy kept in a folder; None if there is none, or it is damaged."""
+def read_hierarchy(store: Store) -> Hierarchy | None:
+    """Return the hierarchy kept in a place; None if there is none, or it is damaged."""
     try:
-        group = zarr.open_group(str(path), mode="r")
+        group = zarr.open_group(store.zarr, mode="r")
         arrays = {name: np.asarray(group[name]) for name in _ARRAYS}
         kept = group.attrs["checksum"]
     except (OSError, KeyError, ValueError, RuntimeError):  # not there, or not to be read
@@ -64,39 +63,29 @@ def read_hierarchy(path: Path) -> Hierarchy | None:
 
 
 def write_hierarchy(
-    path: Path, hierarchy: Hierarchy, *, georeference: Georeference, provenance: Mapping[str, Any]
+    store: Store, hierarchy: Hierarchy, *, georeference: Georeference, provenance: Mapping[str, Any]
 ) -> None:
     """Keep a hierarchy, in place of a damaged one.
 
     Parameters
     ----------
-    path : Path
-        From `hierarchy_path`.
+    store : Store
+        From `hierarchy_store`.
     hierarchy : Hierarchy
         What to keep.
     georeference : Georeference
         The grid of its raster.
     provenance : mapping
-        As given to `hierarchy_path`; kept for people.
+        As given to `hierarchy_store`; kept for people.
 
     Raises
     ------
     InputError
         If the cache folder cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        scratch.mkdir(parents=True)
-        _lay_out(zarr.open_group(str(scratch), mode="w"), hierarchy, georeference, provenance)
-        shutil.rmtree(path, ignore_errors=True)
-        scratch.rename(path)
-    except OSError as error:
-        if read_hierarchy(path) is None:  # or another process was faster
-            raise InputError(
-                f"cannot write the cache folder {path.parent}: {error.strerror}; give another with --cache"
-            ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    objects: dict[str, Any] = {}
+    _lay_out(zarr.open_group(MemoryStore(objects), mode="w"), hierarchy, georeference, provenance)
+    write_objects(store, {key: objects[key].to_bytes() for key in sorted(objects, key=lambda key: key == "zarr.json")})
 
 
 def _lay_out(root: zarr.Group, hierarchy: Hierarchy, georeference: Georeference, provenance: Mapping[str, Any]) -> None:

@@ -110,7 +110,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
         own = ClassTable.from_dict(group.provenance["classes"])
         _check_agreement(path, own, classes)
         grid = TileGrid(shape=group.georeference.shape, size=group.tile_size)
-        n_done = len(group.ledger.done(grid))
+        n_done = sum(1 for _ in group.done(check="sizes"))
         if n_done < len(grid):
             raise InputError(
                 f"{path} is not finished, {n_done} of {len(grid)} tiles are done; run the same label command"

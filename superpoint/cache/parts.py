@@ -2,8 +2,8 @@
 
 They lie beside the result, as long as it is not whole:
 
-    <name>-<digest>-<parts>.zarr/
-        <tile>/<array>/         one chunk an array, zstd
+    <name>-<digest>-<parts>.parts/
+        <tile>/<array>.npy.zst
     <name>-<digest>-<parts>.ledger/
         <tile>.json
 
@@ -12,17 +12,16 @@ The result's digest is theirs as well, and so a killed run finds them again.
 
 from __future__ import annotations
 
-import shutil
+import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from zarr.codecs import ZstdCodec
+from numcodecs import Zstd
 
-from superpoint.cache.groups import TiledGroup
-from superpoint.cache.keys import checksum
+from superpoint.cache.groups import TiledGroup, beside, write_objects
+from superpoint.cache.ledger import Ledger
+from superpoint.cache.stores import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from superpoint.tiles import Tile
+
+_ZSTD = Zstd(level=1)
+_SUFFIX = ".parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,42 +41,46 @@ class TileParts(TiledGroup):
     @classmethod
     def of(cls, result: TiledGroup, name: str) -> TileParts:
         """Return the parts of a result by their name, whether they are there or not."""
-        place = Path(result.path)
         return cls(
-            path=str(place.with_name(f"{place.stem}-{name}.zarr")),
+            path=beside(result.path, f"-{name}{_SUFFIX}"),
             georeference=result.georeference,
             tile_size=result.tile_size,
             provenance=result.provenance,
         )
 
-    def lay_out(self) -> None:
-        """Make the group if it is not there."""
-        if not Path(self.path).exists():
-            # What a ledger says of a group that was deleted is no longer true.
-            shutil.rmtree(Path(self.path).with_suffix(".ledger"), ignore_errors=True)
-        zarr.open_group(self.path, mode="a")
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the tiles' parts."""
+        return Ledger(Store(self.path.removesuffix(_SUFFIX) + ".ledger"))
 
-    def write_tile(self, tile: Tile, arrays: Mapping[str, NDArray[Any]]) -> str:
-        """Write arrays of a tile in place of its older ones, and return the checksum of the bytes."""
-        for name, values in arrays.items():
-            array = zarr.create_array(
-                self.path,
-                name=f"{tile.name}/{name}",
-                shape=values.shape,
-                dtype=values.dtype,
-                chunks=tuple(max(1, size) for size in values.shape),
-                compressors=[ZstdCodec(level=1)],
-                overwrite=True,
-            )
-            if values.size:
-                array[...] = values
-        return checksum(*(arrays[name] for name in sorted(arrays)))
+    def write_tile(self, tile: Tile, arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, str]]:
+        """Write arrays of a tile in place of its older ones, and return size and digest of each by its key."""
+        return write_objects(self.store, {_key(tile, name): _pack(values) for name, values in arrays.items()})
 
     def read_tile(self, tile: Tile, name: str) -> NDArray[Any]:
-        """Read one of the arrays of a tile."""
-        return np.asarray(zarr.open_array(self.path, path=f"{tile.name}/{name}", mode="r")[...])
+        """Read one of the arrays of a tile.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        """
+        data = self.store.read(_key(tile, name))
+        if data is None:
+            raise FileNotFoundError(f"{self.path} holds no {name} of tile {tile.name}; run the same command again")
+        return np.load(io.BytesIO(_ZSTD.decode(data)), allow_pickle=False)  # type: ignore[no-any-return]
 
     def delete(self) -> None:
-        """Delete the group; its ledger first, which must never speak of what is not there."""
-        shutil.rmtree(Path(self.path).with_suffix(".ledger"), ignore_errors=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the parts; their ledger first, which should not speak of what is not there."""
+        self.ledger.delete()
+        self.store.delete_all()
+
+
+def _key(tile: Tile, name: str) -> str:
+    return f"{tile.name}/{name}.npy.zst"
+
+
+def _pack(values: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return bytes(_ZSTD.encode(file.getvalue()))

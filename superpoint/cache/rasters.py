@@ -1,57 +1,90 @@
-"""Reading rasters: what a file declares, whether to believe it, and windows of it as arrays.
+"""Rasters, and windows of them as arrays: bands of one file or of several, and where their pixels are valid.
 
-A header is not trusted. Memory is bounded by the window that is read, and by the file's own blocks, which have
-to be decoded whole: a raster whose blocks are too large, or that declares far more than its bytes can hold, is
-refused before anything is read.
+Memory is bounded by the window that is read, and by blocks that `headers.py` found small enough.
 """
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
+import logging
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
+import pyproj
 import rasterio.windows
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from superpoint.cache.georeference import Georeference
+from superpoint.cache.addresses import absolute, holder, is_remote, shown
+from superpoint.cache.alignment import Alignment, read_nearest
+from superpoint.cache.bands import choose_bands, names_in_file, names_in_stack, refuse_too_many
+from superpoint.cache.handles import (
+    FAILURES,
+    Facts,
+    facts_of,
+    kept_dataset,
+    open_dataset,
+    reason,
+    refuse_changed,
+    twice_if_remote,
+)
+from superpoint.cache.headers import files_of, read_header
+from superpoint.cache.inputs import Source, name_of
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from superpoint.cache.georeference import Georeference
+    from superpoint.cache.headers import Header
     from superpoint.tiles import Window
 
-MAX_BLOCK_BYTES = 2**29  # one block of a raster is decoded whole
-MAX_PIXELS = 2**40
-TRUSTED_BYTES = 2**28  # up to this decoded size a header needs no further check
-MAX_EXPANSION = 100_000  # decoded bytes per byte of file; a constant raster in ZSTD reaches about 18,000
+__all__ = ["Part", "Raster", "open_dataset", "open_raster", "open_source"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A raster that goes with another: one of its bands, or its mask."""
+
+    path: str
+    alignment: Alignment | None
+    """Where its pixels lie under those of the other; None if they are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raster:
-    """A raster file that can be read, and the bands that are used of it."""
+    """A raster that can be read, and the bands that are used of it."""
 
     path: str
-    """As given; absolute for local files."""
+    """As it is opened; absolute for local files. The first, where several files are stacked."""
     bands: tuple[int, ...]
     """Band numbers, from 1."""
     dtype: str
-    """Data type as stored."""
+    """Data type as stored, the largest of the bands'."""
     georeference: Georeference
     nodata: str
     """Declared nodata value of each band used, as text; empty where there is none."""
     has_gaps: bool
     """Whether some pixels may be without data."""
-    files: tuple[tuple[str, int, int], ...]
-    """Name, size in bytes and time of change in nanoseconds of each local file it consists of."""
+    files: tuple[Facts, ...]
+    """Name, size in bytes and time of change in nanoseconds of each local file it consists of; of an object on a
+    server its address, size and version."""
+    band_names: tuple[str, ...] = ()
+    """What each band used is called; its number where nobody named it."""
+    parts: tuple[Part, ...] = ()
+    """The single-band rasters that are stacked as bands, all of them; empty if the bands are those of `path`."""
+    alpha: int | None = None
+    """Number of the band that says what is transparent, where GDAL does not heed it by itself."""
+    mask: Part | None = None
+    """Says in its first band which pixels are not valid."""
+    mask_values: tuple[int, ...] = ()
+    """Values of the mask where pixels are not valid; if none are named, it is 0."""
+    title: str = ""
+    """The name that its source goes by, if not the file's."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,14 +93,23 @@ class Raster:
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix."""
-        return Path(self.path).stem
+        """The title, or the file's name without its suffix."""
+        return self.title or name_of(self.path)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this source from any other, as JSON: the source's part of a cache key."""
         grid = {"shape": list(self.shape), "transform": list(self.georeference.transform), "crs": self.georeference.crs}
         files = [list(file) for file in self.files]
-        return {"path": self.path, "bands": list(self.bands), "nodata": self.nodata, "grid": grid, "files": files}
+        identity: dict[str, Any] = {"path": shown(self.path), "bands": list(self.bands), "nodata": self.nodata}
+        identity |= {"grid": grid, "files": files}
+        # A plain raster's key is what it was before there was anything else.
+        if self.parts:
+            identity["parts"] = [shown(part.path) for part in self.parts]
+        if self.alpha:
+            identity["alpha"] = self.alpha
+        if self.mask:
+            identity |= {"mask": shown(self.mask.path), "mask_values": sorted(self.mask_values)}
+        return identity
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window.
@@ -88,132 +130,198 @@ class Raster:
         Raises
         ------
         InputError
-            If the file cannot be decoded there.
+            If the file cannot be decoded there, or is no longer what it was when it was opened.
+        UnreachableError
+            If a server does not answer, or does not send what was asked for.
         """
-        area = rasterio.windows.Window(window.col, window.row, window.n_cols, window.n_rows)
-        try:
-            with open_dataset(self.path) as dataset:
-                image = dataset.read(list(self.bands), window=area, out_dtype=np.float32)
-                known = dataset.read_masks(list(self.bands), window=area) > 0  # (band, row, col)
-        except (RasterioError, MemoryError) as error:
-            raise InputError(
-                f"cannot read {self.path} at row {window.row}, col {window.col}: {_reason(error)}; "
-                f"the file is damaged or cut short, get it again"
-            ) from error
+        image, known = self._read_bands(window)
         valid = known.any(axis=0) & np.isfinite(image).all(axis=0)
+        if self.alpha:
+            valid &= self._look(self.path, window, lambda dataset: dataset.read(self.alpha, window=_area(window)) > 0)
+        if self.mask:
+            valid &= self._unmasked(self.mask, window)
         image[~known] = np.nan
         image[:, ~valid] = 0
         return image, valid
 
+    def _read_bands(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        if not self.parts:
+            return self._look(self.path, window, partial(_read, bands=self.bands, window=window, alignment=None))
+        image = np.empty((len(self.bands), *window.shape), np.float32)
+        known = np.empty(image.shape, np.bool_)
+        for place, band in enumerate(self.bands):
+            part = self.parts[band - 1]
+            look = partial(_read, bands=(1,), window=window, alignment=part.alignment)
+            image[place : place + 1], known[place : place + 1] = self._look(part.path, window, look)
+        return image, known
 
-@contextmanager
-def open_dataset(path: str) -> Iterator[Any]:
-    """Open a raster with rasterio, quietly: that it is not georeferenced is ours to say."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as dataset:
-            yield dataset
+    def _unmasked(self, mask: Part, window: Window) -> NDArray[np.bool_]:
+        look = partial(_read, bands=(1,), window=window, alignment=mask.alignment, dtype=None)
+        (values,), _ = self._look(mask.path, window, look)
+        if not self.mask_values:
+            return np.asarray(values != 0, np.bool_)
+        clear: NDArray[np.bool_] = ~np.isin(values, self.mask_values)
+        return clear & mask.alignment.covers(window) if mask.alignment else clear
+
+    def _look[Result](self, path: str, window: Window, look: Callable[[Any], Result]) -> Result:
+        """Do something with the dataset at `path`, and say what went wrong."""
+
+        def attempt() -> Result:
+            with kept_dataset(path, self._version(path), on_open=partial(self._recognise, path)) as dataset:
+                return look(dataset)
+
+        try:
+            return twice_if_remote(path, attempt, reads_remote=any(isinstance(fact[2], str) for fact in self.files))
+        except FAILURES as error:
+            raise InputError(
+                f"cannot read {shown(path)} at row {window.row}, col {window.col}: {reason(error)}; "
+                f"the file is damaged or cut short, get it again"
+            ) from error
+
+    def _version(self, path: str) -> object:
+        """Return what an open handle has to have been opened for; a server is only asked when one is opened."""
+        if is_remote(path):
+            return self.files
+        facts = facts_of(path)
+        refuse_changed(path, (facts or (Path(holder(path)).name, 0, 0),), self.files)
+        return facts
+
+    def _recognise(self, path: str, dataset: Any) -> None:  # noqa: ANN401  # rasterio publishes no types
+        if self.files:
+            refuse_changed(path, files_of(path, dataset), self.files)
 
 
-def open_raster(path: str | Path, *, bands: tuple[int, ...] = ()) -> Raster:
+def _area(window: Window) -> rasterio.windows.Window:
+    return rasterio.windows.Window(window.col, window.row, window.n_cols, window.n_rows)
+
+
+def _read(
+    dataset: Any,  # noqa: ANN401  # rasterio publishes no types
+    *,
+    bands: tuple[int, ...],
+    window: Window,
+    alignment: Alignment | None,
+    dtype: type | None = np.float32,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Read bands and where each is known, both of shape (bands, rows, cols)."""
+    if alignment:
+        return read_nearest(dataset, list(bands), window, alignment, dtype=dtype)
+    area = _area(window)
+    image = dataset.read(list(bands), window=area, out_dtype=dtype)
+    return image, dataset.read_masks(list(bands), window=area) > 0
+
+
+# --- opening
+
+
+def open_raster(path: str | Path, *, bands: Sequence[int | str] = ()) -> Raster:
     """Look at a raster and decide whether it can be worked on.
 
     Parameters
     ----------
     path : str or Path
         Anything rasterio opens.
-    bands : tuple of int, optional
-        Band numbers from 1; all but an alpha band by default.
+    bands : sequence of int or str, optional
+        Band numbers from 1, or names; all but an alpha band by default.
 
     Raises
     ------
     InputError
         If the file is missing or not a raster, has no such band, has ground control points only, or declares
         a size that cannot be true or cannot be read in bounded memory.
+    UnreachableError
+        If its server does not answer.
     """
-    text = str(path) if _is_remote(path) else str(Path(path).absolute())
-    if not _is_remote(path) and not Path(text).exists():
-        raise InputError(f"raster {text} does not exist; check the path")
-    try:
-        with open_dataset(text) as dataset:
-            return _describe(text, dataset, bands)
-    except RasterioError as error:
-        raise InputError(
-            f"cannot open {text} as a raster: {_reason(error)}; give a raster that gdalinfo reads"
-        ) from error
+    opened = absolute(path)
+    return open_source(Source(name=name_of(opened), paths=(opened,)), bands=bands)
 
 
-def _is_remote(path: str | Path) -> bool:
-    return "://" in str(path) or str(path).startswith("/vsi")
+def open_source(source: Source, *, bands: Sequence[int | str] = (), mask_values: Sequence[int] = ()) -> Raster:
+    """Look at all files of a source and decide whether it can be worked on.
 
+    Parameters
+    ----------
+    source : Source
+        One file, or several of a single band that are stacked; the first one's grid is that of the raster.
+    bands : sequence of int or str, optional
+        Band numbers from 1, or names whatever their case: descriptions in the file, names of assets, common names
+        of STAC, `red`, `green`, `blue`, `nir` as the file marks them. All but an alpha band by default.
+    mask_values : sequence of int, optional
+        Values of the source's mask where pixels are not valid; 0 by default.
 
-def _describe(path: str, dataset: Any, bands: tuple[int, ...]) -> Raster:  # noqa: ANN401  # rasterio publishes no types
-    if dataset.gcps[0] and dataset.transform.is_identity:
-        warped = Path(path).with_suffix(".warped.tif").name
-        raise InputError(f"{path} has ground control points only; run: gdalwarp '{path}' {warped} and use {warped}")
-    # Statistics and overviews beside a raster come and go; the pixels do not.
-    local = [Path(name) for name in dataset.files if Path(name).is_file()]
-    files = tuple(_file_facts(file) for file in local if not file.name.endswith((".aux.xml", ".ovr")))
-    dtypes = dataset.dtypes
-    if any(name.startswith("complex") for name in dtypes):
-        raise InputError(
-            f"{path} holds complex numbers; give their magnitude, as made by: gdal_calc.py --calc 'abs(A)'"
-        )
-    _distrust(path, dataset, dtypes, sum(size for _, size, _ in files))
-    chosen = bands or _bands_but_alpha(dataset)
-    missing = [band for band in chosen if not 1 <= band <= dataset.count]
-    if missing or not chosen:
-        raise InputError(f"{path} has bands 1 to {dataset.count}, there is no band {missing[0] if missing else 1}")
+    Raises
+    ------
+    InputError
+        As `open_raster` does, and if the files do not lie on parallel grids of one CRS, or one that is to be stacked
+        has several bands.
+    UnreachableError
+        If a server does not answer.
+    """
+    if source.problem:
+        raise InputError(source.problem)
+    headers = [read_header(path) for path in source.paths]
+    mask = read_header(source.mask) if source.mask else None
+    first = headers[0]
+    is_stack = len(headers) > 1
+    names = names_in_stack(source, headers) if is_stack else names_in_file(source, first)
+    all_bands = tuple(range(1, len(names) + 1)) if is_stack else first.data_bands
+    chosen = choose_bands(source.label, names, bands) or all_bands
+    refuse_too_many(source.label, chosen)
+    parts = tuple(_part(header, first, what=names[at][0]) for at, header in enumerate(headers)) if is_stack else ()
+    mask_part = _part(mask, first, what="the mask") if mask else None
+    alpha = None if is_stack or first.masks_by_alpha else first.alpha
+    bands_used = [(headers[number - 1], 0) if is_stack else (first, number - 1) for number in chosen]
     return Raster(
-        path=path,
+        path=first.path,
         bands=chosen,
-        dtype=max((dtypes[band - 1] for band in chosen), key=lambda name: np.dtype(name).itemsize),
-        georeference=Georeference(
-            shape=dataset.shape,
-            transform=tuple(dataset.transform)[:6],
-            crs=dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else None,
-        ),
-        nodata=",".join("" if dataset.nodatavals[b - 1] is None else repr(dataset.nodatavals[b - 1]) for b in chosen),
-        has_gaps=any(
-            MaskFlags.all_valid not in dataset.mask_flag_enums[b - 1] or dtypes[b - 1].startswith("float")
-            for b in chosen
-        ),
-        files=files,
+        dtype=max((header.dtypes[at] for header, at in bands_used), key=lambda name: np.dtype(name).itemsize),
+        georeference=first.georeference,
+        nodata=",".join(header.nodata[at] for header, at in bands_used),
+        has_gaps=bool(alpha or mask or any(part.alignment for part in parts))
+        or any(header.has_gaps[at] for header, at in bands_used),
+        files=tuple(dict.fromkeys(fact for header in (*headers, *([mask] if mask else [])) for fact in header.files)),
+        band_names=tuple(names[number - 1][0] if names[number - 1] else str(number) for number in chosen),
+        parts=parts,
+        alpha=alpha,
+        mask=mask_part,
+        mask_values=tuple(mask_values) if mask else (),
+        title=source.name,
     )
 
 
-def _bands_but_alpha(dataset: Any) -> tuple[int, ...]:  # noqa: ANN401  # rasterio publishes no types
-    roles = zip(dataset.indexes, dataset.colorinterp, strict=True)
-    return tuple(number for number, role in roles if role != ColorInterp.alpha)
-
-
-def _distrust(path: str, dataset: Any, dtypes: tuple[str, ...], n_file_bytes: int) -> None:  # noqa: ANN401  # rasterio publishes no types
-    rows, cols = dataset.shape
-    item_bytes = max(np.dtype(name).itemsize for name in set(dtypes))
-    per_block = len(dtypes) if dataset.interleaving and dataset.interleaving.value == "PIXEL" else 1
-    block_rows, block_cols = dataset.block_shapes[0]
-    block_bytes = block_rows * block_cols * item_bytes * per_block
-    declared = rows * cols * item_bytes * len(dtypes)
-    if rows * cols > MAX_PIXELS:
-        raise InputError(f"{path} declares {cols} x {rows} pixels, more than can be real; check the file's header")
-    if block_bytes > MAX_BLOCK_BYTES:
+def _part(header: Header, first: Header, *, what: str) -> Part:
+    """Find out how a file lies on the grid of the first."""
+    grid, own = first.georeference, header.georeference
+    place, on = shown(header.path), shown(first.path)
+    if not (grid.crs and own.crs):
+        if grid.crs == own.crs or grid.shape == own.shape:  # nothing else is known of where they lie
+            alignment = None if grid.shape == own.shape else Alignment.of(grid, own)
+            return Part(path=header.path, alignment=alignment)
+        raise InputError(f"{place} has no CRS and another shape than {on}; set its CRS with: gdal_edit.py -a_srs")
+    if grid.crs != own.crs and pyproj.CRS(grid.crs) != pyproj.CRS(own.crs):
         raise InputError(
-            f"{path} stores blocks of {block_bytes / 2**20:.0f} MiB that must be decoded whole (limit 512 MiB); "
-            f"rewrite it with: gdal_translate -of COG '{path}' tiled.tif"
+            f"{place} is in {pyproj.CRS(own.crs).name} and {on} in {pyproj.CRS(grid.crs).name}; bring it there with: "
+            f"gdalwarp -t_srs {_code(grid.crs)} '{place}' warped.tif"
         )
-    if n_file_bytes and declared > max(TRUSTED_BYTES, n_file_bytes * MAX_EXPANSION):
-        raise InputError(
-            f"{path} declares {cols} x {rows} x {len(dtypes)} values ({declared / 2**30:.1f} GiB) in a file of "
-            f"{n_file_bytes} bytes; the header is wrong or the raster is empty, check it with: gdalinfo '{path}'"
-        )
+    alignment = Alignment.of(grid, own)
+    if alignment is None:
+        raise InputError(f"{place} is turned against {on}; put it on that grid with gdalwarp")
+    if alignment.is_same:
+        return Part(path=header.path, alignment=None)
+    if not alignment.overlaps:
+        raise InputError(f"{place} does not touch {on}; check that they belong together")
+    _say_once(
+        f"{what} is on another grid than the first band, with pixels {1 / abs(alignment.cols[0]):.3g} times as wide; "
+        f"the nearest one is taken"
+    )
+    return Part(path=header.path, alignment=alignment)
 
 
-def _file_facts(file: Path) -> tuple[str, int, int]:
-    status = file.stat()
-    return file.name, status.st_size, status.st_mtime_ns
+@cache
+def _say_once(words: str) -> None:
+    _log.warning(words)
 
 
-def _reason(error: BaseException) -> str:
-    """Return GDAL's own words: rasterio keeps them in the cause."""
-    words = str(error.__cause__ or error).strip().rstrip(".")
-    return words.splitlines()[0] if words else type(error).__name__
+def _code(crs: str) -> str:
+    authority = pyproj.CRS(crs).to_authority()
+    return ":".join(authority) if authority else "the other's"

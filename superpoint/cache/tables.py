@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import tomllib
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -226,16 +227,8 @@ def _pixels(
     return pixels_of(placed.x.to_numpy(float), placed.y.to_numpy(float), georeference.affine)
 
 
-def write_account(
-    path: Path, table: gpd.GeoDataFrame | pd.DataFrame, points: QueryPoints, states: NDArray[np.int8]
-) -> Path:
-    """Write every point with its pixel and what became of it, as (Geo)Parquet.
-
-    Returns
-    -------
-    Path
-        The file, written in one step.
-    """
+def account_bytes(table: gpd.GeoDataFrame | pd.DataFrame, points: QueryPoints, states: NDArray[np.int8]) -> bytes:
+    """Return every point with its pixel and what became of it, as a (Geo)Parquet file."""
     names = {int(state): state.name.lower() for state in State}
     columns: dict[str, Any] = {
         "superpoint_row": points.rows,
@@ -243,6 +236,6 @@ def write_account(
         "superpoint_value": points.values,
         "superpoint_state": pd.Series(states, index=table.index).map(names),
     }
-    scratch = path.with_name(f".{path.name}.partial")
-    table.assign(**columns).to_parquet(scratch)
-    return scratch.replace(path)
+    file = io.BytesIO()
+    table.assign(**columns).to_parquet(file)
+    return file.getvalue()

@@ -15,7 +15,7 @@ from superpoint.cache.scalings import scaling_of
 from superpoint.cache.tables import read_class_table
 from superpoint.cache.views import View, read_mask_view, read_view
 from superpoint.errors import InputError
-from superpoint.pipelines.superpixelize import DEFAULT_REGION_SIZE
+from superpoint.pipelines.rasterjobs import DEFAULT_REGION_SIZE
 from superpoint.superpixels import describe_algorithm, make_algorithm, traits_of
 
 if TYPE_CHECKING:

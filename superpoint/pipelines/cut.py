@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpoint.cache.cogs import CogProfile, check_output, write_cog
-from superpoint.cache.hierarchies import hierarchy_path, read_hierarchy, write_hierarchy
+from superpoint.cache.hierarchies import hierarchy_store, read_hierarchy, write_hierarchy
 from superpoint.cache.rasters import open_raster
 from superpoint.cache.scalings import n_reads, scaling_of, window_of
 from superpoint.errors import InputError
@@ -119,21 +119,21 @@ def _cut(raster: Raster, output: Path | None, algorithm: Hers, settings: CutSett
         "scaling": {"low": list(scaling.low), "high": list(scaling.high)},
         "algorithm": algorithm.describe_hierarchy(),
     }
-    path = hierarchy_path(settings.cache, name=raster.name, provenance=provenance)
-    kept = read_hierarchy(path)
+    store = hierarchy_store(settings.cache, name=raster.name, provenance=provenance)
+    kept = read_hierarchy(store)
     if kept is not None:
         log.info("%s: the hierarchy is in the cache, cutting it", raster.name)
         hierarchy = kept
     else:
         log.info("%s: computing the hierarchy", raster.name)
         hierarchy = algorithm.hierarchy(*_read(raster, scaling))
-        write_hierarchy(path, hierarchy, georeference=raster.georeference, provenance=provenance)
+        write_hierarchy(store, hierarchy, georeference=raster.georeference, provenance=provenance)
     levels = _levels(hierarchy, settings)
     if output is not None:
         _export(raster, hierarchy, levels, output, provenance, overwrite=settings.overwrite)
     return Cut(
         raster=raster.path,
-        path=str(path),
+        path=store.url,
         shape=raster.shape,
         levels=levels,
         from_cache=kept is not None,
@@ -142,7 +142,7 @@ def _cut(raster: Raster, output: Path | None, algorithm: Hers, settings: CutSett
     )
 
 
-def _scaling(raster: Raster, cache: Path) -> Scaling:
+def _scaling(raster: Raster, cache: str) -> Scaling:
     megapixels = raster.shape[0] * raster.shape[1] / 1e6
     with progress(f"statistics of {raster.name}", total=megapixels * n_reads(raster.dtype), unit="Mpx") as advance:
         scaling = scaling_of([raster], cache, on_pixels=lambda n_pixels: advance(n_pixels / 1e6))

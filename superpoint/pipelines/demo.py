@@ -115,7 +115,7 @@ def demo(settings: DemoSettings) -> Demo:
         )
     )  # fmt: skip
     files["pseudo_mask"] = str(mask.output)
-    files["label_map"] = str(export_labels(mask.label_map, out / "label-map.tif", overwrite=False))
+    files["label_map"] = str(export_labels(load_group(mask.label_map.path), out / "label-map.tif", overwrite=False))
     scores = {
         "weak": _train_and_judge(settings, "weak", out / "pseudo-mask.tif", [out / "scene.tif", out / "unseen.tif"]),
         "full": _train_and_judge(settings, "full", out / "scene-truth.tif", [out / "unseen.tif"]),

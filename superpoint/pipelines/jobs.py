@@ -1,36 +1,57 @@
-"""Tile jobs: the same function over many tiles, in this process, on a local cluster or on anyone's.
+"""Jobs: functions of small arguments, in this process or on anyone's Dask cluster, so many at a time.
 
-A job computes the arrays of one tile's core. What is around it is here: attempts, writing, the ledger. The loop
-of `_here` defines what every cluster must equal.
+What is to be done with a raster is a *work*: an iterator of batches. The jobs of a batch are independent; the next
+batch needs their results. Works are independent of each other, so that a cluster is busy with the tiles of one
+raster while another one is being opened. The loop of `_here` defines what every cluster must equal.
+
+A failure is the job's own: `attempt` tries again what may pass, and whoever collects the results decides what is
+left out. Only a full disk stops everything.
 """
 
 from __future__ import annotations
 
-import logging
+import importlib.util
+import queue
 import signal
+import socket
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from superpoint.cache.ledger import TileRecord
-from superpoint.errors import InputError
-from superpoint.pipelines.progress import progress
+from superpoint.cache.stores import is_transient
+from superpoint.errors import DiskFullError, InputError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Mapping
 
     import numpy as np
-    from distributed import Client
+    from distributed import Client, Future
     from numpy.typing import NDArray
 
     from superpoint.cache.groups import TiledGroup
     from superpoint.tiles import Tile
 
-log = logging.getLogger("superpoint")
+JOBS_PER_THREAD = 4  # in flight for each thread of a cluster
+LONGEST_PAUSE = 30.0  # seconds between two attempts
+COUNT_THREADS_EVERY = 5.0  # seconds: workers come and go
 
-WINDOW_PER_THREAD = 4  # futures in flight for each thread of a cluster
+
+@dataclass(frozen=True, kw_only=True)
+class Conduct:
+    """How jobs are done."""
+
+    run: str = ""
+    """Id of the run."""
+    retries: int = 2
+    """Further attempts at what may pass: a store or server that did not answer, a read that failed."""
+    timeout: float | None = None
+    """Longest time of one attempt in seconds."""
+    pause: float = 1.0
+    """Seconds before the second attempt; doubled before each further one."""
 
 
 class TileJob(Protocol):
@@ -51,160 +72,360 @@ class TileJob(Protocol):
         ...
 
 
-@contextmanager
-def open_client(*, workers: int, scheduler: str | None) -> Iterator[Client | None]:
-    """Give a Dask client of the cluster that is asked for; None means this process.
+@dataclass(frozen=True, kw_only=True)
+class Batch[Job, Result]:
+    """Independent jobs."""
+
+    jobs: Iterable[Job]
+    """Consumed as there is room."""
+    call: Callable[[Job, Conduct], Result]
+    """What a worker runs; a function of a module."""
+    lost: Callable[[Job, BaseException], Result]
+    """What comes of a job whose worker died."""
+    collect: Callable[[Result], None]
+    """Takes each result, as it comes."""
+
+
+type Work = Iterator[Batch[Any, Any]]
+
+
+def drive(works: Iterable[Work], *, client: Client | None, conduct: Conduct) -> None:
+    """Do works, all batches of each in order.
+
+    Parameters
+    ----------
+    works : iterable of Work
+        Begun as there is room.
+    client : distributed.Client or None
+        None runs one job after another in this process.
+    conduct : Conduct
+        Handed to every job.
+
+    Raises
+    ------
+    DiskFullError
+        If there is no space left for results.
+    UnreachableError
+        If the cluster's scheduler is gone.
+    """
+    if client is None:
+        _here(works, conduct)
+    else:
+        _on_cluster(works, client, conduct)
+
+
+def _here(works: Iterable[Work], conduct: Conduct) -> None:
+    for work in works:
+        for batch in work:
+            for job in batch.jobs:
+                batch.collect(batch.call(job, conduct))
+
+
+@dataclass(kw_only=True)
+class _Course:
+    """A work on its way."""
+
+    work: Work
+    batch: Batch[Any, Any] | None = None
+    jobs: Iterator[Any] = field(default_factory=lambda: iter(()))
+    n_out: int = 0
+    """Jobs that were handed out and have not come back."""
+    is_over: bool = False
+
+    def next_job(self) -> tuple[Batch[Any, Any], Any] | None:
+        """Return the next job; None if there is none before others have come back, or none at all."""
+        while not self.is_over:
+            for job in self.jobs:
+                self.n_out += 1
+                return self.batch, job  # type: ignore[return-value]  # jobs are a batch's
+            if self.n_out:
+                return None
+            self.batch = next(self.work, None)
+            self.is_over = self.batch is None
+            self.jobs = iter(self.batch.jobs if self.batch else ())
+        return None
+
+
+def _on_cluster(works: Iterable[Work], client: Client, conduct: Conduct) -> None:
+    from distributed import as_completed
+
+    waiting = iter(works)
+    courses: list[_Course] = []
+    in_flight: dict[Future[Any], tuple[_Course, Batch[Any, Any], Any]] = {}
+    with client.as_current():  # which need not be the default one
+        completed = as_completed()
+    room = _Room(client)
+    try:
+        while True:
+            while len(in_flight) < room.now() and (found := _next_job(courses, waiting)):
+                course, batch, job = found
+                future = client.submit(batch.call, job, conduct, pure=False)
+                in_flight[future] = found
+                completed.add(future)
+            if not in_flight:
+                return
+            future = next(completed)
+            course, batch, job = in_flight.pop(future)
+            course.n_out -= 1
+            batch.collect(_result(future, batch, job))
+    finally:
+        with suppress(Exception):  # the scheduler may be gone
+            client.cancel(list(in_flight))
+
+
+def _next_job(courses: list[_Course], waiting: Iterator[Work]) -> tuple[_Course, Batch[Any, Any], Any] | None:
+    """Return the next job of the first work that has one, beginning another work if none has."""
+    for course in courses:
+        found = course.next_job()
+        if found:
+            return course, *found
+    courses[:] = [course for course in courses if not course.is_over]
+    for work in waiting:
+        courses.append(_Course(work=work))
+        found = courses[-1].next_job()
+        if found:
+            return courses[-1], *found
+    return None
+
+
+def _result(future: Future[Any], batch: Batch[Any, Any], job: Any) -> Any:  # noqa: ANN401  # a batch's own types
+    if future.cancelled() or future.status == "lost":
+        raise UnreachableError("the Dask scheduler is gone; what is done is kept, run the same command to go on")
+    error = future.exception()
+    if isinstance(error, DiskFullError):
+        raise error
+    return future.result() if error is None else batch.lost(job, error)
+
+
+class _Room:
+    """How many jobs may be in flight."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._counted = 0.0
+        self._room = 0
+
+    def now(self) -> int:
+        if time.monotonic() - self._counted > COUNT_THREADS_EVERY:
+            self._room = JOBS_PER_THREAD * (sum(self._client.nthreads().values()) or 1)
+            self._counted = time.monotonic()
+        return self._room
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome[Result]:
+    """What came of a job."""
+
+    value: Result | None = None
+    error: BaseException | None = None
+    """Why there is no value."""
+    attempts: int = 1
+    seconds: float = 0.0
+    """Time of the last attempt."""
+
+    @property
+    def reason(self) -> str:
+        """The error in one sentence."""
+        return " ".join(str(self.error).split()) or type(self.error).__name__
+
+
+def attempt[Result](call: Callable[[], Result], conduct: Conduct) -> Outcome[Result]:
+    """Call something, again if what failed may pass.
+
+    Raises
+    ------
+    DiskFullError
+        If that is why; trying again fills no gap.
+    """
+    for number in range(1, conduct.retries + 2):
+        started = time.perf_counter()
+        try:
+            value = within(conduct.timeout, call)
+        except DiskFullError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a job raises is its own failure, not the run's
+            outcome = Outcome[Result](error=error, attempts=number, seconds=time.perf_counter() - started)
+            if number > conduct.retries or not is_transient(error):
+                break
+            time.sleep(min(LONGEST_PAUSE, conduct.pause * 2 ** (number - 1)))
+        else:
+            return Outcome(value=value, attempts=number, seconds=time.perf_counter() - started)
+    return outcome
+
+
+def run_tile(job: TileJob, conduct: Conduct) -> TileRecord:
+    """Compute, write and record one tile, unless another run did meanwhile; this is what a worker runs."""
+    meanwhile = job.group.ledger.read(job.tile)
+    if meanwhile and meanwhile.state == "done" and not job.group.damage(meanwhile):
+        return meanwhile
+
+    def write() -> TileRecord:
+        arrays, facts = job.compute()
+        chunks = job.group.write_tile(job.tile, arrays)
+        return _record(job, conduct, state="done", chunks=chunks, facts=facts)
+
+    outcome = attempt(write, conduct)
+    if outcome.value is None:
+        record = _failed(job, conduct, outcome)
+    else:
+        record = replace(outcome.value, attempts=outcome.attempts, seconds=round(outcome.seconds, 3))
+    entered = attempt(lambda: job.group.ledger.write(record), conduct)
+    # What is not in the ledger is not done.
+    return record if entered.error is None else _failed(job, conduct, entered)
+
+
+def tiles_of[T: TileJob](jobs: Iterable[T], collect: Callable[[TileRecord], None]) -> Batch[T, TileRecord]:
+    """Return the batch of the jobs of tiles."""
+    return Batch(jobs=jobs, call=run_tile, lost=lost_tile, collect=collect)
+
+
+def lost_tile(job: TileJob, error: BaseException) -> TileRecord:
+    """Record a tile whose worker died, as often as Dask tried."""
+    sentence = f"the worker died or could not start the job: {_first_line(error)}"
+    record = TileRecord(tile=job.tile.name, state="failed", attempts=1, seconds=0.0, error=sentence)
+    with suppress(UnreachableError):
+        job.group.ledger.write(record)
+    return record
+
+
+def _failed(job: TileJob, conduct: Conduct, outcome: Outcome[Any]) -> TileRecord:
+    return replace(
+        _record(job, conduct, state="failed", error=outcome.reason),
+        attempts=outcome.attempts,
+        seconds=round(outcome.seconds, 3),
+    )
+
+
+def _record(job: TileJob, conduct: Conduct, **fields: Any) -> TileRecord:  # noqa: ANN401  # fields of the record
+    return TileRecord(
+        tile=job.tile.name,
+        attempts=1,
+        seconds=0.0,
+        finished=round(time.time(), 3),
+        run=conduct.run,
+        host=socket.gethostname(),
+        **fields,
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+class _Hand:
+    """A thread that works for another one, which can stop waiting for it: neither GDAL nor Numba can be interrupted."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Outcome[Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="superpoint-hand", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            call = self._calls.get()
+            try:
+                self._answers.put(Outcome(value=call()))
+            except BaseException as error:  # noqa: BLE001  # raised where the call came from
+                self._answers.put(Outcome(error=error))
+            del call
+
+    def do[Result](self, call: Callable[[], Result], seconds: float | None) -> Result:
+        self._calls.put(call)
+        outcome: Outcome[Any] = self._answers.get(timeout=seconds)
+        if outcome.error is not None:
+            raise outcome.error
+        return cast("Result", outcome.value)
+
+
+_own = threading.local()
+
+
+def within[Result](seconds: float | None, call: Callable[[], Result]) -> Result:
+    """Call something in a thread that is left behind if it takes too long.
 
     Raises
     ------
     InputError
-        If no scheduler answers at the address.
+        If it does.
     """
-    if scheduler is None and workers == 1:
-        yield None
-        return
-    from distributed import Client, LocalCluster
-
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=10)
-        except (OSError, ValueError) as error:
-            raise InputError(f"no Dask scheduler answers at {scheduler!r}; start one with: dask scheduler") from error
-        with client:
-            try:
-                client.wait_for_workers(1, timeout=30)
-            except TimeoutError as error:
-                raise InputError(f"the scheduler at {scheduler!r} has no workers; start one: dask worker") from error
-            yield client
-        return
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-def track_tiles(description: str, jobs: Sequence[TileJob], *, client: Client | None, retries: int) -> list[TileRecord]:
-    """Run jobs with a progress bar in megapixels, and return the records in the order of their coming."""
-    megapixels = {job.tile.name: job.tile.core.n_rows * job.tile.core.n_cols / 1e6 for job in jobs}
-    records = []
-    with progress(description, total=sum(megapixels.values()), unit="Mpx") as advance:
-        for record in run_tiles(jobs, client=client, retries=retries):
-            records.append(record)
-            advance(megapixels[record.tile])
-    return records
-
-
-def run_tiles(jobs: Iterable[TileJob], *, client: Client | None, retries: int) -> Iterator[TileRecord]:
-    """Run jobs and yield each tile's record as it comes.
-
-    Parameters
-    ----------
-    jobs : iterable of TileJob
-        Consumed as there is room: at most a few futures for each thread are in flight.
-    client : distributed.Client or None
-        None runs one job after another in this process.
-    retries : int
-        Further attempts at a tile that failed.
-
-    Yields
-    ------
-    TileRecord
-        Done or failed; a failure of one tile is never the others'.
-    """
-    for record in _here(jobs, retries) if client is None else _on_cluster(jobs, client, retries):
-        if record.state == "failed":
-            log.warning("tile %s failed after %d attempts: %s", record.tile, record.attempts, record.error)
-        yield record
-
-
-def _here(jobs: Iterable[TileJob], retries: int) -> Iterator[TileRecord]:
-    with _remembered_interrupts() as raise_if_interrupted:
-        for job in jobs:
-            yield run_tile(job, retries)
-            raise_if_interrupted()
+    hand: _Hand = getattr(_own, "hand", None) or _Hand()
+    _own.hand = None
+    try:
+        result = hand.do(call, seconds)
+    except queue.Empty:
+        raise InputError(f"took longer than {seconds:g} seconds; look at the raster there, or give --timeout") from None
+    except Exception:
+        _own.hand = hand
+        raise
+    _own.hand = hand
+    return result
 
 
 @contextmanager
-def _remembered_interrupts() -> Iterator[Callable[[], None]]:
-    """Remember Ctrl-C: Numba loses an interrupt that comes while it calls back into Python."""
-    came: list[int] = []
+def open_client(scheduler: str, *, client: Client | None = None) -> Iterator[Client | None]:
+    """Give a Dask client of the cluster that is asked for; None means this process.
 
-    def remember(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.default_int_handler(number, frame)
+    Parameters
+    ----------
+    scheduler : str
+        `inprocess`, `local:N` for N worker processes on this machine, or the address of a scheduler.
+    client : distributed.Client, optional
+        To use instead, and to leave open.
 
-    def raise_if_interrupted() -> None:
-        if came:
-            raise KeyboardInterrupt
+    Raises
+    ------
+    InputError
+        If no scheduler answers at the address, or it has no workers.
+    """
+    if client is not None or scheduler == "inprocess":
+        yield client
+    elif scheduler.startswith("local:"):
+        with _local_client(int(scheduler.removeprefix("local:"))) as own:
+            yield own
+    else:
+        with _client_of(scheduler) as remote:
+            yield remote
 
-    before = signal.getsignal(signal.SIGINT)
-    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
-    if ours:
-        signal.signal(signal.SIGINT, remember)
+
+@contextmanager
+def _client_of(address: str) -> Iterator[Client]:
+    from distributed import Client
+
     try:
-        yield raise_if_interrupted
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, before)
-
-
-def _on_cluster(jobs: Iterable[TileJob], client: Client, retries: int) -> Iterator[TileRecord]:
-    from distributed import as_completed
-
-    waiting = iter(jobs)
-    n_threads = sum(client.nthreads().values()) or 1
-    in_flight: dict[Any, TileJob] = {}
-
-    def submit() -> Any:  # noqa: ANN401  # a future, or None when all jobs are out
-        job = next(waiting, None)
-        if job is None:
-            return None
-        future = client.submit(run_tile, job, retries, pure=False)
-        in_flight[future] = job
-        return future
-
-    first = [future for future in (submit() for _ in range(WINDOW_PER_THREAD * n_threads)) if future is not None]
-    completed = as_completed(first)
-    for future in completed:
-        job = in_flight.pop(future)
-        error = future.exception()
-        yield future.result() if error is None else _lost(job, error)
-        following = submit()
-        if following is not None:
-            completed.add(following)
-
-
-def run_tile(job: TileJob, retries: int) -> TileRecord:
-    """Compute, write and record one tile; this is what a worker runs."""
-    for attempt in range(1, retries + 2):
-        started = time.perf_counter()
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {address!r}; start one with: dask scheduler") from error
+    with client:
         try:
-            arrays, facts = job.compute()
-            written = job.group.write_tile(job.tile, arrays)
-        except Exception as error:  # noqa: BLE001  # whatever a tile raises is that tile's failure, not the run's
-            record = _failed(job, error, attempt, time.perf_counter() - started)
-        else:
-            record = TileRecord(
-                tile=job.tile.name,
-                state="done",
-                attempts=attempt,
-                seconds=round(time.perf_counter() - started, 3),
-                checksum=written,
-                facts=facts,
-            )
-            break
-    job.group.ledger.write(record)
-    return record
+            client.wait_for_workers(1, timeout=30)
+        except TimeoutError as error:
+            raise InputError(f"the scheduler at {address!r} has no workers; start one: dask worker") from error
+        yield client
 
 
-def _lost(job: TileJob, error: BaseException) -> TileRecord:
-    """Record a tile whose worker died or could not start the job."""
-    record = _failed(job, error, 1, 0.0)
-    job.group.ledger.write(record)
-    return record
+@contextmanager
+def _local_client(n_workers: int) -> Iterator[Client]:
+    from distributed import Client, LocalCluster
+
+    with _deaf_to_interrupts():  # Ctrl-C reaches the whole process group; the client alone should stop the workers
+        cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=_dashboard())
+    with cluster, Client(cluster) as client:
+        yield client
 
 
-def _failed(job: TileJob, error: BaseException, attempt: int, seconds: float) -> TileRecord:
-    sentence = str(error) or type(error).__name__
-    return TileRecord(tile=job.tile.name, state="failed", attempts=attempt, seconds=round(seconds, 3), error=sentence)
+def _dashboard() -> str | None:
+    """Return where the dashboard of a local cluster is served: on any free port, if what draws it is installed."""
+    return ":0" if importlib.util.find_spec("bokeh") else None
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,27 +11,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpoint.cache.cogs import CogProfile, check_output, write_cog
-from superpoint.cache.groups import ArraySpec, TiledGroup, load_group, open_group
+from superpoint.cache.groups import ArraySpec, TiledGroup, beside, load_group, open_group
+from superpoint.cache.inputs import find_sources
 from superpoint.cache.keys import checksum, digest, file_digest
 from superpoint.cache.masks import CLASSES_TAG
-from superpoint.cache.rasters import Raster, open_raster
-from superpoint.cache.tables import place_points, read_class_table, read_points, write_account
+from superpoint.cache.stores import Store
+from superpoint.cache.tables import account_bytes, place_points, read_class_table, read_points
 from superpoint.classes import IGNORE, ClassTable
-from superpoint.errors import InputError
-from superpoint.pipelines.jobs import open_client, track_tiles
-from superpoint.pipelines.outputs import block_windows, outputs_of
-from superpoint.pipelines.superpixelize import LabelMap, refuse_failed, superpixelize_raster
+from superpoint.errors import InputError, TilesFailedError
+from superpoint.pipelines.jobs import Conduct, drive, open_client, tiles_of
+from superpoint.pipelines.outputs import PROVENANCE_TAG, block_windows, outputs_of, read_blocks, write_item
+from superpoint.pipelines.progress import progress
+from superpoint.pipelines.rasterjobs import open_raster_of
+from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
 from superpoint.points.account import settle, sums
 from superpoint.tiles import Tile, TileGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import geopandas as gpd
     import pandas as pd
     from distributed import Client
     from numpy.typing import NDArray
 
+    from superpoint.cache.ledger import TileRecord
+    from superpoint.cache.rasters import Raster
     from superpoint.labels.vote import Votes
     from superpoint.pipelines.settings import LabelSettings
     from superpoint.points.query import QueryPoints
@@ -65,7 +68,6 @@ class PseudoMask:
     n_tiles: int
     n_computed: int
     """Tiles painted by this call."""
-    n_failed: int
     seconds: float
     output: str | None = None
     """The COG, if one was asked for; its evidence and account lie beside it."""
@@ -89,13 +91,17 @@ class PaintJob:
         return {"pseudo_mask": mask, "vote_share": share, "votes": votes}, facts
 
 
-def label(settings: LabelSettings) -> list[PseudoMask]:
+def label(settings: LabelSettings, *, client: Client | None = None, run: str | None = None) -> list[PseudoMask]:
     """Turn query points into pseudo-masks by majority vote in superpixels.
 
     Parameters
     ----------
     settings : LabelSettings
         See the fields. One points file may serve many rasters: each takes the points that lie on it.
+    client : distributed.Client, optional
+        Of a cluster to use, instead of what the settings say.
+    run : str, optional
+        Id of a run to go on with, instead of a new one.
 
     Returns
     -------
@@ -109,12 +115,13 @@ def label(settings: LabelSettings) -> list[PseudoMask]:
     TilesFailedError
         If tiles failed; the others are in the cache, and the same call tries only those again.
     """
-    outputs = outputs_of(settings.output, settings.rasters, suffix="pseudo-mask")
+    sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
+    outputs = outputs_of(settings.output, sources, suffix="pseudo-mask")
     for output in outputs:
-        for path in _companions(output):
+        for path in companions_of(output):
             check_output(path, overwrite=settings.overwrite)
     classes = read_class_table(settings.classes) if settings.classes else None
-    rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
+    rasters = [open_raster_of(source, settings) for source in sources]
     table = read_points(
         settings.points, class_column=settings.class_column, crs=settings.points_crs, layer=settings.layer
     )
@@ -123,19 +130,23 @@ def label(settings: LabelSettings) -> list[PseudoMask]:
         found = placed[0][1]
         log.info("no class table given, made one: %s", ", ".join(f"{c.value} = {c.name}" for c in found.classes))
     _refuse_if_none_inside(placed, rasters, settings.points)
-    with open_client(workers=settings.workers, scheduler=settings.scheduler) as client:
+    with open_client(settings.cluster, client=client) as own:
+        label_maps = label_maps_of(sources, settings, command="label", client=own, run=run)
         masks = [
-            _label_raster(raster, points, table, found, settings, client)
-            for raster, (points, found) in zip(rasters, placed, strict=True)
+            _label_raster(raster, label_map, points, table, found, settings, own)
+            for raster, label_map, (points, found) in zip(rasters, label_maps, placed, strict=True)
         ]
-    refuse_failed(masks)
     _refuse_if_none_used(masks, settings.points)
+    for number, (mask, source) in enumerate(zip(masks, sources, strict=True)):
+        group = load_group(mask.path)
+        written = export_pseudo_mask(group, outputs[number], overwrite=settings.overwrite) if outputs else None
+        write_item(
+            group, array="pseudo_mask", title="pseudo-mask", sources=source.paths,
+            taken=source.datetime, output=written,
+        )  # fmt: skip
     if not outputs:
         return masks
-    return [
-        replace(mask, output=str(_export(mask, output, overwrite=settings.overwrite)))
-        for mask, output in zip(masks, outputs, strict=True)
-    ]
+    return [replace(mask, output=str(output)) for mask, output in zip(masks, outputs, strict=True)]
 
 
 def _place(
@@ -170,14 +181,13 @@ def _refuse_if_none_used(masks: list[PseudoMask], source: Path) -> None:
 
 def _label_raster(
     raster: Raster,
+    label_map: LabelMap,
     points: QueryPoints,
     table: gpd.GeoDataFrame | pd.DataFrame,
     classes: ClassTable,
     settings: LabelSettings,
     client: Client | None,
 ) -> PseudoMask:
-    label_map = superpixelize_raster(raster, settings, client)
-    refuse_failed([label_map])
     started = time.perf_counter()
     source = load_group(label_map.path)
     votes, states = settle(points, _superpixels_at(points, source), raster.shape, tie=settings.tie)
@@ -200,13 +210,14 @@ def _label_raster(
             "tie": settings.tie,
         },
     )
-    write_account(account_path(group), table, points, states)
+    store, key = account_of(group)
+    store.write(key, account_bytes(table, points, states))
     grid = TileGrid(shape=raster.shape, size=settings.tile)
-    done = group.ledger.done(grid)
-    jobs = [PaintJob(label_map=source, group=group, tile=tile, votes=votes) for tile in grid if tile.name not in done]
-    records = track_tiles(f"pseudo-mask of {raster.name}", jobs, client=client, retries=settings.retries)
-    facts = [record.facts for record in (*done.values(), *records) if record.state == "done"]
-    n_failed = sum(record.state == "failed" for record in records)
+    done = list(group.done(check=settings.check))
+    painted = _paint(group, source, votes, grid, {record.tile for record in done}, settings, client)
+    _refuse_failed(painted, grid, raster, group)
+    records = [*done, *painted]
+    facts = [record.facts for record in records]
     class_pixels = _sum_counts([fact["class_pixels"] for fact in facts], len(classes))
     n_data = sum(fact["n_data"] for fact in facts)
     return PseudoMask(
@@ -218,8 +229,7 @@ def _label_raster(
         coverage=sum(class_pixels) / n_data if n_data else 0.0,
         class_pixels=dict(zip(classes.names, class_pixels, strict=True)),
         n_tiles=len(grid),
-        n_computed=len(records) - n_failed,
-        n_failed=n_failed,
+        n_computed=len(painted),
         seconds=round(label_map.seconds + time.perf_counter() - started, 3),
     )
 
@@ -246,20 +256,59 @@ def _sum_counts(counts: list[list[int]], n_classes: int) -> list[int]:
     return [int(count) for count in total]
 
 
-def account_path(group: TiledGroup) -> Path:
-    """Return where the account of the points of a pseudo-mask is kept."""
-    return Path(group.path).with_suffix(".points.parquet")
+def _paint(
+    group: TiledGroup,
+    label_map: TiledGroup,
+    votes: Votes,
+    grid: TileGrid,
+    done: set[str],
+    settings: LabelSettings,
+    client: Client | None,
+) -> list[TileRecord]:
+    """Paint the tiles that are not done."""
+    records: list[TileRecord] = []
+    todo = (tile for tile in grid if tile.name not in done)
+    jobs = (PaintJob(label_map=label_map, group=group, tile=tile, votes=votes) for tile in todo)
+    with progress(f"pseudo-mask of {Path(group.path).stem}", total=len(grid) - len(done), unit="tiles") as advance:
+
+        def collect(record: TileRecord) -> None:
+            records.append(record)
+            advance(1)
+
+        conduct = Conduct(retries=settings.retries, timeout=settings.timeout)
+        drive([iter([tiles_of(jobs, collect)])], client=client, conduct=conduct)
+    return records
 
 
-def _companions(output: Path) -> tuple[Path, Path, Path]:
+def _refuse_failed(records: list[TileRecord], grid: TileGrid, raster: Raster, group: TiledGroup) -> None:
+    failed = [record for record in records if record.state == "failed"]
+    for record in failed:
+        log.warning("tile %s of %s failed: %s", record.tile, raster.name, record.error)
+    if failed:
+        raise TilesFailedError(
+            f"{len(failed)} of {len(grid)} tiles of {raster.path} failed (reasons above and in the ledger beside "
+            f"{group.path}); the others are done, run the same command to try again"
+        )
+
+
+def account_of(group: TiledGroup) -> tuple[Store, str]:
+    """Return the store and the key of the account of the points of a pseudo-mask."""
+    folder, _, name = beside(group.path, ".points.parquet").rpartition("/")
+    return Store(folder), name
+
+
+def companions_of(output: Path) -> tuple[Path, Path, Path]:
     """Return the pseudo-mask, its evidence and its account."""
     return output, output.with_suffix(".evidence.tif"), output.with_suffix(".points.parquet")
 
 
-def _export(mask: PseudoMask, output: Path, *, overwrite: bool) -> Path:
-    group = load_group(mask.path)
-    _, evidence, account = _companions(output)
-    tags = {CLASSES_TAG: mask.classes.to_dict(), "SUPERPOINT_PROVENANCE": group.provenance}
+def export_pseudo_mask(
+    group: TiledGroup, output: Path, *, overwrite: bool, on_pixels: Callable[[int], None] = lambda _: None
+) -> Path:
+    """Write a pseudo-mask as a Cloud-Optimized GeoTIFF with colours, and its evidence and account beside it."""
+    _, evidence, account = companions_of(output)
+    classes = ClassTable.from_dict(group.provenance["classes"])
+    tags = {CLASSES_TAG: classes.to_dict(), PROVENANCE_TAG: group.provenance}
     windows = list(block_windows(group))
     write_cog(
         evidence,
@@ -279,15 +328,14 @@ def _export(mask: PseudoMask, output: Path, *, overwrite: bool) -> Path:
         ),
         overwrite=overwrite,
     )
-    scratch = account.with_name(f".{account.name}.{os.getpid()}")
-    shutil.copyfile(account_path(group), scratch)
-    scratch.replace(account)
+    store, key = account_of(group)
+    Store(str(account.absolute().parent)).write(account.name, store.read(key) or b"")
     profile = CogProfile(
         georeference=group.georeference,
         dtype="uint8",
         nodata=IGNORE,
         band_names=("class",),
-        colormap=mask.classes.colormap,
+        colormap=classes.colormap,
         tags=tags,
     )
-    return write_cog(output, profile, ((w, group.read("pseudo_mask", w)) for w in windows), overwrite=overwrite)
+    return write_cog(output, profile, read_blocks(group, "pseudo_mask", on_pixels), overwrite=overwrite)

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rasterio.errors import RasterioError
+
+from superpoint import __version__
+from superpoint.cache.cogs import check_output
+from superpoint.cache.groups import beside
+from superpoint.cache.inputs import Source
+from superpoint.cache.items import OutputAsset, OutputBand, item_of
+from superpoint.cache.rasters import open_dataset
+from superpoint.cache.runs import now_text
+from superpoint.cache.stores import Store, is_local
 from superpoint.errors import InputError
 from superpoint.tiles import TileGrid, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from superpoint.cache.groups import TiledGroup
 
 EXPORT_BLOCK = 2048  # side of the blocks copied at a time, pixels
 
 
-def outputs_of(output: Path | None, rasters: Sequence[Path], *, suffix: str) -> list[Path]:
+PROVENANCE_TAG = "SUPERPOINT_PROVENANCE"
+
+
+def outputs_of(output: Path | None, rasters: Sequence[Path | Source], *, suffix: str) -> list[Path]:
     """Return the output of each raster; none if none is asked for.
 
     For several rasters, or a folder that is there, `output` is a folder that gets `NAME.suffix.tif` for each.
@@ -35,23 +50,88 @@ def outputs_of(output: Path | None, rasters: Sequence[Path], *, suffix: str) -> 
         outputs = [output / f"{name}.{suffix}.tif" for name in _distinct_names(rasters)]
     else:
         outputs = [output]
-    inputs = {raster.resolve() for raster in rasters}
+    inputs = {Path(path).resolve() for raster in rasters for path in _paths(raster) if is_local(path)}
     for path in outputs:
         if path.resolve() in inputs:
             raise InputError(f"the output {path} is an input; give another output")
     return outputs
 
 
-def _distinct_names(rasters: Sequence[Path]) -> list[str]:
+def _paths(raster: Path | Source) -> tuple[str, ...]:
+    return raster.paths if isinstance(raster, Source) else (str(raster),)
+
+
+def _distinct_names(rasters: Sequence[Path | Source]) -> list[str]:
     """Name outputs after their rasters, with as many folders before the name as tell them apart."""
-    for depth in range(1, 5):
-        names = [
-            "-".join((*raster.absolute().parts[1:-1][-depth + 1 :], raster.stem) if depth > 1 else (raster.stem,))
-            for raster in rasters
-        ]
+    for depth in range(5):
+        names = ["-".join((*_folders(raster)[len(_folders(raster)) - depth :], _name(raster))) for raster in rasters]
         if len(set(names)) == len(names):
             return [name.replace(" ", "-") for name in names]
     raise InputError("rasters of the same name would share an output; give each raster once")
+
+
+def _name(raster: Path | Source) -> str:
+    return raster.name if isinstance(raster, Source) else raster.stem
+
+
+def _folders(raster: Path | Source) -> tuple[str, ...]:
+    path = _paths(raster)[0]
+    return Path(path).absolute().parts[1:-1] if is_local(path) else tuple(path.split("/")[2:-1])
+
+
+def check_exports(outputs: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse outputs that cannot be written, or are there and are no earlier exports of ours.
+
+    Raises
+    ------
+    InputError
+        If so; the message says what to do.
+    """
+    for output in outputs:
+        check_output(output, overwrite=overwrite or _provenance_in(output) is not None)
+
+
+def is_exported(output: Path, group: TiledGroup) -> bool:
+    """Return whether an output is there and was made of this very group."""
+    return _provenance_in(output) == group.provenance
+
+
+def _provenance_in(output: Path) -> object:
+    try:
+        with open_dataset(str(output)) as dataset:
+            return json.loads(dataset.tags()[PROVENANCE_TAG])
+    except (RasterioError, KeyError, ValueError):
+        return None
+
+
+def write_item(
+    group: TiledGroup, *, array: str, title: str, sources: Sequence[str], taken: str | None, output: Path | None
+) -> str:
+    """Describe a group, and its export if there is one, by STAC Items beside each; return where the first is."""
+    name = group.path.rpartition("/")[2].removesuffix(".zarr")
+    spec = group.array(array)
+    bands = (OutputBand(name=array, dtype=str(spec.dtype), nodata=float(spec.fill_value)),)
+    assets = {"zarr": OutputAsset(path=group.path, title=f"{title} (Zarr)", bands=bands)}
+    if output:
+        assets["cog"] = OutputAsset(
+            path=str(output.absolute()), title=f"{title} (COG)", bands=bands, n_bytes=output.stat().st_size
+        )
+    places = [beside(group.path, ".json")] + ([str(output.absolute().with_suffix(".json"))] if output else [])
+    for place in places:
+        folder, _, key = place.rpartition("/")
+        item = item_of(
+            name,
+            path=place,
+            georeference=group.georeference,
+            provenance=group.provenance,
+            sources=sources,
+            assets=assets,
+            created=now_text(),
+            taken=taken,
+            software={"superpoint": __version__},
+        )
+        Store(folder).write(key, (json.dumps(item, indent=1) + "\n").encode())
+    return places[0]
 
 
 def claim_folder(folder: Path) -> None:
@@ -72,6 +152,15 @@ def block_windows(group: TiledGroup) -> Iterator[Window]:
     """Yield the windows in which a group is copied out."""
     for tile in TileGrid(shape=group.georeference.shape, size=EXPORT_BLOCK):
         yield tile.core
+
+
+def read_blocks(
+    group: TiledGroup, array: str, on_pixels: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[Window, NDArray[Any]]]:
+    """Yield the blocks in which an array of a group is copied out; `on_pixels` is told the size of each."""
+    for window in block_windows(group):
+        yield window, group.read(array, window)
+        on_pixels(window.n_rows * window.n_cols)
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

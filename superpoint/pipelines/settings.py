@@ -6,11 +6,13 @@ A field's description is the flag's help. `Positional` marks what the command li
 from __future__ import annotations
 
 import os
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, JsonValue, model_validator
 
 import superpoint
 
@@ -33,37 +35,112 @@ def default_cache() -> Path:
     return checkout if (checkout / "README.md").exists() else Path(platformdirs.user_cache_dir("superpoint"))
 
 
+def _as_text(value: object) -> object:
+    """Take paths as text, one or several."""
+    if isinstance(value, Path):
+        return str(value)
+    return [_as_text(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _as_number(value: object) -> object:
+    """Take digits as a number."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
+def _split_names(names: object) -> object:
+    """Split names that are joined by commas."""
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return names
+    return [word.strip() for name in names for word in name.split(",") if word.strip()]
+
+
+type Place = Annotated[str, BeforeValidator(_as_text)]
+"""A path or URL."""
+type Band = Annotated[int | str, BeforeValidator(_as_number)]
+"""A band's number from 1, or its name."""
+
+
 class CacheSettings(Settings):
     """Where intermediate results are kept."""
 
     cache: Annotated[
-        Path,
-        Field(description="Folder of the cache. [$SUPERPOINT_CACHE, a checkout's cache/, or the user's cache folder]"),
-    ] = Field(default_factory=default_cache)
+        str,
+        BeforeValidator(_as_text),
+        Field(
+            description="Folder of the cache, or s3://, gs://, az://. "
+            "[$SUPERPOINT_CACHE, a checkout's cache/, or the user's cache folder]"
+        ),
+    ] = Field(default_factory=lambda: str(default_cache()))
 
 
 class JobSettings(CacheSettings):
     """How the work is divided and done."""
 
     tile: Annotated[int, Field(description="Side of a tile in pixels, the unit of work: a multiple of 512.")] = 1024
-    workers: Annotated[int, Field(ge=1, description="Worker processes on this machine; 1 works in this process.")] = 1
     scheduler: Annotated[
-        str | None, Field(description="Address of a Dask scheduler to use instead, tcp://HOST:PORT.")
-    ] = None
-    retries: Annotated[int, Field(ge=0, description="How often a tile that fails is tried again.")] = 2
+        str,
+        Field(
+            pattern=r"^(inprocess|local:[1-9]\d*|.+://.+|[\w.-]+:\d+)$",
+            description="Where tiles are computed: inprocess, local:N (N worker processes on this machine), or the "
+            "address of a Dask scheduler, tcp://HOST:PORT.",
+        ),
+    ] = "inprocess"
+    workers: Annotated[int, Field(ge=1, description="The same as --scheduler local:N.")] = 1
+    retries: Annotated[
+        int, Field(ge=0, description="How often a read or write that failed is tried again, each time after longer.")
+    ] = 4
+    timeout: Annotated[float, Field(gt=0, description="Seconds after which a tile is given up.")] = 600.0
+    check: Annotated[
+        Literal["bytes", "sizes"],
+        Field(description="How tiles in the cache are looked at before they are trusted: every byte, or the sizes."),
+    ] = "bytes"
+    sharding: Annotated[
+        bool, Field(description="Store each tile as one object, for object stores; GDAL reads shards from 3.13.")
+    ] = False
     overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False
 
+    @property
+    def cluster(self) -> str:
+        """Where the work is done."""
+        return f"local:{self.workers}" if self.workers > 1 else self.scheduler
+
     @model_validator(mode="after")
-    def _one_place(self) -> JobSettings:
-        if self.workers > 1 and self.scheduler is not None:
+    def _one_cluster(self) -> JobSettings:
+        if self.workers > 1 and self.scheduler != "inprocess":
             raise ValueError("give workers or scheduler, not both")
         return self
 
 
-class SuperpixelSettings(JobSettings):
+class InputSettings(Settings):
+    """Which rasters, and what of them."""
+
+    rasters: Annotated[
+        list[Place],
+        Positional(),
+        Field(
+            min_length=1,
+            description="Rasters: files, globs, folders, lists (.txt, .parquet), STAC Items (.json), s3:// gs:// "
+            "https:// and /vsi paths.",
+        ),
+    ]
+    bands: Annotated[
+        list[Band], Field(description="Bands, numbers from 1 or names, repeated or listed. [all but alpha]")
+    ] = []
+    assets: Annotated[
+        list[str],
+        BeforeValidator(_split_names),
+        Field(description="Assets of STAC Items by name; several are stacked as bands, as B04,B03,B02,B08."),
+    ] = []
+    mask_asset: Annotated[
+        str | None, Field(description="Asset of STAC Items that tells which pixels to leave out, as scl.")
+    ] = None
+    mask_values: Annotated[list[int], Field(description="Values of the mask that are left out, as 3,8,9,10. [0]")] = []
+
+
+class SuperpixelSettings(JobSettings, InputSettings):
     """Which superpixels."""
 
-    bands: Annotated[list[int], Field(description="Band numbers from 1, repeated or listed. [all but alpha]")] = []
     algorithm: Annotated[str, Field(description="Superpixel algorithm, by name.")] = "slic"
     region_size: Annotated[float | None, Field(gt=0, description="Side of a superpixel in pixels, about. [20]")] = None
     n_segments: Annotated[
@@ -94,19 +171,50 @@ class SuperpixelSettings(JobSettings):
 class SuperpixelizeSettings(SuperpixelSettings):
     """Settings of `superpixelize`."""
 
-    rasters: Annotated[list[Path], Positional(), Field(min_length=1, description="Rasters to superpixelize.")]
     output: Annotated[
         Path | None,
         Field(
             description="Also write the label map as a COG (uint32); a folder if there are several rasters.",
         ),
     ] = None
+    dry_run: Annotated[
+        bool, Field(description="Only say what would be done and what it would cost; computes one tile, writes none.")
+    ] = False
+
+
+class RunReference(CacheSettings):
+    """Which run."""
+
+    run: Annotated[str, Positional(), Field(description="Id of the run, the beginning of it, or latest.")]
+
+
+class StatusSettings(RunReference):
+    """Settings of `status`."""
+
+
+class RetrySettings(RunReference):
+    """Settings of `retry`."""
+
+    scheduler: Annotated[str | None, Field(description="Where tiles are computed. [as in the run]")] = None
+    workers: Annotated[int | None, Field(ge=1, description="The same as --scheduler local:N. [as in the run]")] = None
+    timeout: Annotated[
+        float | None, Field(gt=0, description="Seconds after which a tile is given up. [as in the run]")
+    ] = None
+
+
+class ReportSettings(RunReference):
+    """Settings of `report`."""
+
+    output: Annotated[Path | None, Field(description="The page. [report.html in the run's folder of the cache]")] = None
+    pictures: Annotated[
+        int, Field(ge=0, description="Rasters that are shown with their superpixels; those with failures come first.")
+    ] = 60
+    overwrite: Annotated[bool, Field(description="Replace a page that is there already.")] = False
 
 
 class LabelSettings(SuperpixelSettings):
     """Settings of `label`."""
 
-    rasters: Annotated[list[Path], Positional(), Field(min_length=1, description="Rasters that the points lie on.")]
     points: Annotated[
         Path,
         Field(
@@ -269,14 +377,6 @@ class EvaluateSettings(Settings):
         return self
 
 
-def _split_names(names: object) -> object:
-    """Split names that are joined by commas."""
-    names = [names] if isinstance(names, str) else names
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        return names
-    return [word.strip() for name in names for word in name.split(",") if word.strip()]
-
-
 def _read_size(size: object) -> object:
     """Read ROWxCOL."""
     if not isinstance(size, str):
@@ -399,3 +499,96 @@ class RunSettings(Settings):
         Field(description="Replace a setting of the file, NAME=VALUE or STEP.NAME=VALUE, as train.epochs=5."),
     ] = {}
     overwrite: Annotated[bool, Field(description="Replace what the pipeline's out folder holds.")] = False
+
+
+def _read_age(age: object) -> object:
+    """Read a time such as 30d."""
+    if not isinstance(age, str):
+        return age
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", age.lower())
+    if not found:
+        raise ValueError("a time is a number and one of s, m, h, d, w, as 30d")
+    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class CacheLsSettings(CacheSettings):
+    """Settings of `cache ls`."""
+
+
+class CacheInfoSettings(CacheSettings):
+    """Settings of `cache info`."""
+
+    key: Annotated[
+        str,
+        BeforeValidator(_as_text),
+        Positional(),
+        Field(description="The result: its path or URL, or the beginning of its key or digest."),
+    ]
+
+
+class CacheVerifySettings(CacheSettings):
+    """Settings of `cache verify`."""
+
+    keys: Annotated[
+        list[Place],
+        Positional(),
+        Field(description="Results, each by its path or URL, or the beginning of its key or digest. [all]"),
+    ] = []
+
+
+class CacheGcSettings(CacheSettings):
+    """Settings of `cache gc`."""
+
+    older_than: Annotated[
+        timedelta | None,
+        BeforeValidator(_read_age),
+        Field(description="What no run wrote or needed for so long: a number of s, m, h, d or w, as 30d."),
+    ] = None
+    larger_than: Annotated[
+        ByteSize | None,
+        Field(description="What was used longest ago, until the cache is down to this size, as 10GB."),
+    ] = None
+    source_gone: Annotated[bool, Field(description="What was made of a local raster that is gone or has changed.")] = (
+        False
+    )
+    ask_remote: Annotated[
+        bool, Field(description="With --source-gone also ask servers for the rasters that lie there.")
+    ] = False
+    leftovers: Annotated[
+        bool, Field(description="What killed runs left behind: half-made groups, parts of tiles, turns, half objects.")
+    ] = False
+    yes: Annotated[bool, Field(description="Delete it; otherwise it is only listed.")] = False
+
+    @model_validator(mode="after")
+    def _something(self) -> CacheGcSettings:
+        if self.older_than is None and self.larger_than is None and not (self.source_gone or self.leftovers):
+            raise ValueError("say what may go: --older-than, --larger-than, --source-gone or --leftovers")
+        if self.ask_remote and not self.source_gone:
+            raise ValueError("ask_remote goes with source_gone; give both")
+        return self
+
+
+class CacheExportSettings(CacheSettings):
+    """Settings of `cache export`."""
+
+    key: Annotated[
+        str,
+        BeforeValidator(_as_text),
+        Positional(),
+        Field(description="Label map or pseudo-mask: its path or URL, or the beginning of its key or digest."),
+    ]
+    output: Annotated[
+        Path,
+        Positional(),
+        Field(description="The file: .tif is a COG, .parquet (GeoParquet) and .gpkg are polygons with statistics."),
+    ]
+    no_statistics: Annotated[
+        bool, Field(description="Polygons with areas and bounding boxes alone; the raster is not read.")
+    ] = False
+    raster: Annotated[
+        Place | None, Field(description="The raster that statistics are of, if it is elsewhere now. [as recorded]")
+    ] = None
+    overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -9,25 +11,54 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from superpoint.pipelines.label import PseudoMask
+from superpoint.pipelines.progress import in_words
+from superpoint.pipelines.superpixelize import LabelMap
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from superpoint.cache.damage import Checked
     from superpoint.pipelines.algorithms import Listed
+    from superpoint.pipelines.cacheexport import Export
+    from superpoint.pipelines.cachefacts import Info, TileSums
+    from superpoint.pipelines.care import Collection, Listing
     from superpoint.pipelines.compare import Compared
     from superpoint.pipelines.cut import Cut
     from superpoint.pipelines.demo import Demo
     from superpoint.pipelines.evaluate import Evaluation
-    from superpoint.pipelines.label import PseudoMask
+    from superpoint.pipelines.forecast import Forecast
     from superpoint.pipelines.predict import Map
+    from superpoint.pipelines.report import Report
     from superpoint.pipelines.run import Run
-    from superpoint.pipelines.superpixelize import LabelMap
+    from superpoint.pipelines.status import Status
     from superpoint.pipelines.train import Training
     from superpoint.pipelines.train_affinity import AffinityTraining
 
 
+SHORT_DIGEST = 12
+FEW = 4  # label maps that are told of in full
+MOST_ROWS = 200
+
+
 def of_label_maps(label_maps: Sequence[LabelMap]) -> RenderableType:
-    """Summarize label maps."""
+    """Summarize label maps: in full, or a row each where there are many."""
+    if len(label_maps) > FEW:
+        return _table_of(label_maps)
     return Group(*(_of_label_map(label_map) for label_map in label_maps))
+
+
+def _table_of(label_maps: Sequence[LabelMap]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(label_maps):,} label maps", title_justify="left")
+    for heading in ("raster", "pixels", "superpixels", "tiles computed", "seconds"):
+        table.add_column(heading, justify="left" if heading == "raster" else "right")
+    for made in label_maps[:MOST_ROWS]:
+        rows, cols = made.shape
+        numbers = f"{made.n_superpixels:,}", f"{made.n_computed} of {made.n_tiles}", f"{made.seconds:.1f}"
+        table.add_row(made.raster, f"{cols} x {rows}", *numbers)
+    more = len(label_maps) - MOST_ROWS
+    return Group(table, f"and {more:,} more; all are in rasters.parquet of the run") if more > 0 else table
 
 
 def _of_label_map(label_map: LabelMap) -> RenderableType:
@@ -44,6 +75,68 @@ def _of_label_map(label_map: LabelMap) -> RenderableType:
             "COG": label_map.output,
         },
     )
+
+
+def of_forecast(found: Forecast) -> RenderableType:
+    """Summarize what a run would do."""
+    speed = found.sample_mpx_per_s
+    todo = found.n_tiles - found.n_tiles_done
+    rows = {
+        "rasters": f"{found.n_rasters:,}" + (f", {len(found.problems)} cannot be used" if found.problems else ""),
+        "tiles": f"{found.n_tiles:,}: {found.n_tiles_done:,} done already, {todo:,} to compute",
+        "pixels": f"{found.megapixels:,.1f} Mpx to compute",
+        "to read": f"{_size_of(found.bytes_to_read)}, decoded",
+        "to write": f"{_size_of(found.bytes_to_write)}, compressed",
+        "memory": f"{_size_of(found.worker_bytes)} a worker, at its peak",
+        "time": f"about {_duration(found.seconds)} on {found.n_threads} threads ({speed:.1f} Mpx/s each, by one tile)"
+        if speed
+        else None,
+    }
+    problems = [Text(f"{raster}: {reason}", style="yellow") for raster, reason in found.problems]
+    return Group(_facts("dry run, nothing was written", rows), *problems)
+
+
+def of_status(found: Status) -> RenderableType:
+    """Summarize how far a run is."""
+    progress = found.progress
+    rows = {
+        "command": found.command,
+        "state": found.state,
+        "started": found.started,
+        "ended": found.ended,
+        "heard of": progress.updated if progress and not found.ended else None,
+        "rasters": f"{found.done:,} of {found.n_rasters:,} done, {len(found.quarantined)} put aside",
+        "progress": in_words(progress) if progress else None,
+        "folder": found.folder,
+    }
+    lines = [Text(f"put aside: {row.raster}: {row.reason}", style="yellow") for row in found.quarantined]
+    again = found.state in ("quarantined", "stopped", "failed", "silent")
+    hint = [f"try again with: superpoint retry {found.run}"] if again else []
+    return Group(_facts(f"run {found.run}", rows), *lines, *hint)
+
+
+def of_retry(results: Sequence[LabelMap | PseudoMask]) -> RenderableType:
+    """Summarize what a run made when it was tried again."""
+    masks = [result for result in results if isinstance(result, PseudoMask)]
+    label_maps = [result for result in results if isinstance(result, LabelMap)]
+    return Group(of_pseudo_masks(masks), of_label_maps(label_maps))
+
+
+def of_report(written: Report) -> RenderableType:
+    """Summarize a report: where it is."""
+    return f"report of run {written.run}: {written.output}"
+
+
+def _size_of(n_bytes: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024:  # noqa: PLR2004  # of the next unit
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:,.3g} TiB"
+
+
+def _duration(seconds: float | None) -> str:
+    return str(timedelta(seconds=round(seconds or 0)))
 
 
 def of_algorithms(listed: Sequence[Listed]) -> RenderableType:
@@ -258,3 +351,118 @@ def _facts(title: str, facts: Mapping[str, str | None]) -> RenderableType:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def of_cache_listing(listing: Listing) -> RenderableType:
+    """Summarize what a cache holds: a row a result, and what all come to."""
+    table = Table(box=box.SIMPLE_HEAD, title=listing.cache, title_justify="left")
+    for heading in ("kind", "raster", "algorithm", "tiles", "size", "written", "digest"):
+        table.add_column(heading, justify="right" if heading in ("tiles", "size") else "left", no_wrap=True)
+    for kept in listing.kept:
+        tiles = f"{kept.n_done}/{kept.n_tiles}" if kept.n_tiles else "-"
+        failed = f", {kept.n_failed} failed" if kept.n_failed else ""
+        algorithm = " ".join((kept.algorithm or "?", *(f"{name}={value}" for name, value in kept.parameters.items())))
+        digest = kept.key.rpartition("-")[2][:SHORT_DIGEST]
+        table.add_row(
+            kept.kind, kept.raster, algorithm, tiles + failed, _size_of(kept.n_bytes), _when(kept.written), digest
+        )
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    totals = [f"{n:,} {kind} {_size_of(n_bytes)}" for kind, (n, n_bytes) in listing.totals.items()]
+    sums = f"{', '.join(totals) or 'nothing'}; {_size_of(listing.n_bytes)} in all"
+    return Group(table, sums) if listing.kept else Group(listing.cache, sums)
+
+
+def of_cache_info(info: Info) -> RenderableType:
+    """Summarize one result."""
+    rows, cols = info.shape or (0, 0)
+    a, b, _, d, e, _ = info.transform or (0.0,) * 6
+    arrays = {
+        f"array {array.name}": f"{array.dtype} {' x '.join(map(str, array.shape))}, chunks "
+        f"{' x '.join(map(str, array.chunks))}{_shards(array.shards)}, {' '.join(array.codecs)}, "
+        f"{_size_of(array.n_bytes)}, {array.bits_per_value or 0:.3f} bits a value"
+        for array in info.arrays
+    }
+    parts = ", ".join(f"{name} {_size_of(n_bytes)}" for name, n_bytes in info.parts.items())
+    facts = {
+        "zarr" if info.arrays else "path": info.path,
+        "objects": f"{info.n_objects:,}, {_size_of(info.n_bytes)}, last written {_when(info.written)}",
+        "grid": f"{cols} x {rows} pixels of {abs(complex(a, d)):.6g} x {abs(complex(b, e)):.6g}" if rows else None,
+        "crs": info.crs and " ".join(info.crs.split())[:100],
+        **arrays,
+        **(_ledger_facts(info.tiles) if info.tiles else {}),
+        "parts": parts or None,
+        "item": info.item,
+        "account": info.account,
+    }
+    provenance = json.dumps(info.provenance, indent=1, ensure_ascii=False)
+    failed = [Text(f"tile {tile} failed: {reason}") for tile, reason in (info.tiles.failed if info.tiles else ())]
+    return Group(_facts(info.kind, facts), *failed, Text("provenance", style="bold"), Text(provenance))
+
+
+def _ledger_facts(tiles: TileSums) -> dict[str, str | None]:
+    left = tiles.n_tiles - tiles.n_done - tiles.n_failed
+    return {
+        "tiles": f"{tiles.n_done} done, {tiles.n_failed} failed, {left} to do, of {tiles.n_tiles}",
+        "superpixels": f"{tiles.n_superpixels:,}" if tiles.n_superpixels else None,
+        "computed in": f"{tiles.seconds:.1f} s, {tiles.n_attempts} attempts",
+        "hosts": _counts(tiles.hosts),
+        "runs": _counts(tiles.runs),
+    }
+
+
+def _counts(counts: Mapping[str, int]) -> str | None:
+    named = [f"{name or 'unknown'} ({count} tiles)" for name, count in list(counts.items())[:FEW]]
+    return ", ".join(named) + (f" and {len(counts) - FEW} more" if len(counts) > FEW else "") or None
+
+
+def _shards(shards: tuple[int, ...] | None) -> str:
+    return f" in shards of {' x '.join(map(str, shards))}" if shards else ""
+
+
+def of_cache_checks(checked: Sequence[Checked]) -> RenderableType:
+    """Summarize what reading a cache found: a sentence for each damage, and the sums."""
+    lines: list[RenderableType] = []
+    for one in checked:
+        if one.damages or one.unknown:
+            lines.append(Text(one.path, style="bold"))
+            lines += [Text(f"  {damage}") for damage in one.damages]
+        if one.unknown:
+            lines.append(Text(f"  {len(one.unknown)} chunks of tiles that are not done, first {one.unknown[0]}"))
+    n_damages, n_done = sum(len(one.damages) for one in checked), sum(one.n_done for one in checked)
+    n_failed, n_bytes = sum(one.n_failed for one in checked), sum(one.n_bytes for one in checked)
+    failed = f", {n_failed:,} failed when they were computed" if n_failed else ""
+    sums = f"{len(checked):,} results, {n_done:,} tiles intact{failed}, {_size_of(n_bytes)} read, {n_damages} damaged"
+    return Group(*lines, sums)
+
+
+def of_cache_collection(collection: Collection) -> RenderableType:
+    """Summarize what may go of a cache, or is gone."""
+    table = Table(box=box.SIMPLE_HEAD, title=collection.cache, title_justify="left")
+    for heading in ("size", "last used", "why", "what"):
+        table.add_column(heading, justify="right" if heading == "size" else "left", no_wrap=True)
+    for one in collection.removals:
+        table.add_row(_size_of(one.n_bytes), _when(one.used), one.reason, one.path)
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    n, size = len(collection.removals), _size_of(collection.n_bytes)
+    freed = f"deleted {n:,}, {size} freed" if collection.deleted else f"{n:,} may go, {size}; delete them with --yes"
+    kept = [f"kept, as a run needs them: {', '.join(collection.in_use)}"] if collection.in_use else []
+    left = f"{freed if n else 'nothing to delete'}; {_size_of(collection.n_bytes_left)} left"
+    return Group(*([table] if n else []), *kept, left)
+
+
+def of_cache_export(export: Export) -> RenderableType:
+    """Summarize an export."""
+    return _facts(
+        "export",
+        {
+            "result": export.key,
+            "polygons": None if export.n_polygons is None else f"{export.n_polygons:,}",
+            "size": _size_of(export.n_bytes),
+            "seconds": f"{export.seconds:.1f}",
+            "file": export.output,
+        },
+    )
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

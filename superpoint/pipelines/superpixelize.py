@@ -1,47 +1,48 @@
 """Rasters to label maps, tile by tile, into the cache.
 
-Where tiles agree on ids by themselves a tile is one job; `joined.py` is about all other algorithms.
+What is to be done with one raster is `_label_map`; many are done side by side. Where tiles agree on ids by themselves
+a tile is one job; `joined.py` is about all other algorithms.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from superpoint.cache.cogs import CogProfile, check_output, write_cog
-from superpoint.cache.groups import ArraySpec, TiledGroup, chunk_of, load_group, open_group
-from superpoint.cache.rasters import Raster, open_raster
-from superpoint.cache.scalings import n_reads, scaling_of
-from superpoint.errors import InputError, TilesFailedError
-from superpoint.pipelines.jobs import open_client
-from superpoint.pipelines.joined import refuse_small_halo, superpixelize_joined
-from superpoint.pipelines.outputs import block_windows, outputs_of
-from superpoint.pipelines.progress import progress
-from superpoint.pipelines.superpixeljobs import Recipe, Round, SuperpixelJob, run_round
-from superpoint.scaling import Scaling
-from superpoint.superpixels import identify_algorithm, make_algorithm
-from superpoint.superpixels.algorithm import ChecksBands
-from superpoint.superpixels.joining import VERSION as JOINING_VERSION
-from superpoint.superpixels.joining import is_joined
-from superpoint.tiles import TileGrid
+from superpoint.cache.cogs import CogProfile, write_cog
+from superpoint.cache.inputs import find_sources
+from superpoint.cache.stores import as_store
+from superpoint.cache.turns import turn_at
+from superpoint.errors import DiskFullError, TilesFailedError
+from superpoint.pipelines.archive import archive_run
+from superpoint.pipelines.jobs import Batch, Conduct, drive, open_client, tiles_of
+from superpoint.pipelines.joined import rounds_of
+from superpoint.pipelines.outputs import (
+    PROVENANCE_TAG,
+    check_exports,
+    is_exported,
+    outputs_of,
+    read_blocks,
+    write_item,
+)
+from superpoint.pipelines.rasterjobs import Ready, check_request, compute, lost, make_ready, value_of
+from superpoint.pipelines.superpixeljobs import Round, SuperpixelJob, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from distributed import Client
-    from pydantic import JsonValue
 
+    from superpoint.cache.groups import TiledGroup
+    from superpoint.cache.inputs import Source
+    from superpoint.cache.ledger import TileRecord
+    from superpoint.pipelines.archive import Archive, Entry
+    from superpoint.pipelines.jobs import Outcome, Work
     from superpoint.pipelines.settings import SuperpixelizeSettings, SuperpixelSettings
-    from superpoint.superpixels.algorithm import SuperpixelAlgorithm
 
 log = logging.getLogger("superpoint")
-
-DEFAULT_REGION_SIZE = 20.0
-HIDDEN_NODATA = 1e30  # no band measures anything this large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +57,32 @@ class LabelMap:
     n_tiles: int
     n_computed: int
     """Tiles computed by this call; the others were done already."""
-    n_failed: int
     seconds: float
+    item: str
+    """The STAC Item that describes it."""
     output: str | None = None
     """The COG, if one was asked for."""
 
 
-def superpixelize(settings: SuperpixelizeSettings) -> list[LabelMap]:
+def superpixelize(
+    settings: SuperpixelizeSettings,
+    *,
+    client: Client | None = None,
+    run: str | None = None,
+    only: Collection[int] | None = None,
+) -> list[LabelMap]:
     """Superpixelize rasters, tile by tile, into the cache; what is there already is not computed again.
 
     Parameters
     ----------
     settings : SuperpixelizeSettings
         See the fields.
+    client : distributed.Client, optional
+        Of a cluster to use, instead of what the settings say.
+    run : str, optional
+        Id of a run to go on with, instead of a new one.
+    only : collection of int, optional
+        Places in the list of rasters, from 0, of those to do.
 
     Returns
     -------
@@ -78,164 +92,236 @@ def superpixelize(settings: SuperpixelizeSettings) -> list[LabelMap]:
     Raises
     ------
     InputError
-        If a raster or a setting cannot be used.
+        If a setting cannot be used, or the only raster.
     TilesFailedError
-        If tiles failed; the others are in the cache, and the same call tries only those again.
+        If some rasters were put aside; its `results` are those of the others, and the same call tries again.
     """
-    outputs = outputs_of(settings.output, settings.rasters, suffix="labels")
-    for output in outputs:
-        check_output(output, overwrite=settings.overwrite)
-    rasters = [open_raster(path, bands=tuple(settings.bands)) for path in settings.rasters]
-    with open_client(workers=settings.workers, scheduler=settings.scheduler) as client:
-        label_maps = [superpixelize_raster(raster, settings, client) for raster in rasters]
-    refuse_failed(label_maps)
-    if not outputs:
-        return label_maps
-    return [
-        replace(label_map, output=str(export_labels(label_map, output, overwrite=settings.overwrite)))
-        for label_map, output in zip(label_maps, outputs, strict=True)
-    ]
+    sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
+    outputs = outputs_of(settings.output, sources, suffix="labels")
+    check_exports(outputs, overwrite=settings.overwrite)
+    return label_maps_of(sources, settings, outputs=outputs, client=client, command="superpixelize", run=run, only=only)
 
 
-def superpixelize_raster(raster: Raster, settings: SuperpixelSettings, client: Client | None) -> LabelMap:
-    """Superpixelize one raster that has been opened; failed tiles are counted, not raised."""
-    started = time.perf_counter()
-    chunk_of(settings.tile)
-    algorithm = make_algorithm(settings.algorithm, _parameters(settings, raster.shape))
-    if isinstance(algorithm, ChecksBands):
-        algorithm.check_bands(len(raster.bands))
-    if raster.georeference.crs is None:
-        log.info("%s has no CRS: working in pixel space", raster.path)
-    grid = TileGrid(shape=raster.shape, size=settings.tile, halo=_halo(settings, algorithm))
-    joined = len(grid) > 1 and is_joined(algorithm)
-    if joined:
-        refuse_small_halo(algorithm, grid.halo)
-    group, scaling = _open(raster, settings, algorithm, {"joining": JOINING_VERSION} if joined else {})
-    recipe = Recipe(raster=raster, algorithm=algorithm, scaling=scaling, seed=settings.seed)
-    rounds = (superpixelize_joined if joined else _superpixelize_lattice)(
-        recipe, group, grid, client=client, retries=settings.retries
-    )
-    return LabelMap(
-        raster=raster.path,
-        path=group.path,
-        shape=raster.shape,
-        n_superpixels=0 if rounds[-1].n_failed else rounds[-1].count_superpixels(),
-        n_tiles=len(grid),
-        n_computed=len(set[str]().union(*(found.computed for found in rounds))),
-        n_failed=rounds[-1].n_failed,
-        seconds=round(time.perf_counter() - started, 3),
-    )
+def label_maps_of(
+    sources: Sequence[Source],
+    settings: SuperpixelSettings,
+    *,
+    command: str,
+    outputs: Sequence[Path] = (),
+    client: Client | None = None,
+    run: str | None = None,
+    only: Collection[int] | None = None,
+) -> list[LabelMap]:
+    """Return the label maps of sources, computing what is not in the cache.
 
+    Parameters
+    ----------
+    sources : sequence of Source
+        The rasters.
+    settings : SuperpixelSettings
+        How they are superpixelized, and where that is done.
+    command : str
+        Name of the command, for the run.
+    outputs : sequence of Path
+        The COG of each, if wanted.
+    client, run, only
+        As in `superpixelize`.
 
-def _superpixelize_lattice(
-    recipe: Recipe, group: TiledGroup, grid: TileGrid, *, client: Client | None, retries: int
-) -> list[Round]:
-    """Superpixelize all tiles of a raster; they agree on ids by themselves."""
-    what = f"superpixels of {recipe.raster.name}"
-    return [
-        run_round(
-            what,
-            group,
-            grid,
-            lambda tile: SuperpixelJob(recipe=recipe, group=group, tile=tile),
-            client=client,
-            retries=retries,
+    Raises
+    ------
+    InputError, TilesFailedError
+        As in `superpixelize`.
+    """
+    check_request(settings)
+    found: dict[int, LabelMap] = {}
+    numbers = range(len(sources)) if only is None else sorted(only)
+    asked = settings.model_dump(mode="json")
+    with (
+        open_client(settings.cluster, client=client) as own,
+        archive_run(
+            settings.cache, command=command, settings=asked, n_rasters=len(numbers), client=own, run=run
+        ) as archive,
+    ):
+        works = (
+            _label_map(number, sources[number], settings, archive, outputs[number] if outputs else None, found)
+            for number in numbers
         )
-    ]
+        conduct = Conduct(run=archive.folder.run, retries=settings.retries, timeout=settings.timeout)
+        drive(works, client=own, conduct=conduct)
+    results = [found[number] for number in sorted(found)]
+    archive.refuse_failures(results)
+    return results
 
 
-class TiledResult(Protocol):
-    """What label maps and pseudo-masks have in common."""
+def _label_map(
+    number: int,
+    source: Source,
+    settings: SuperpixelSettings,
+    archive: Archive,
+    output: Path | None,
+    found: dict[int, LabelMap],
+) -> Work:
+    """Yield the batches of jobs that make one raster's label map; what fails is its own failure."""
+    entry = archive.begin(number, raster=source.paths[0], name=source.name)
+    try:
+        ready: list[Ready] = []
+        yield from make_ready(source, settings, ready)
+        yield from _tiles(ready[0], entry)
+        yield from _finish(ready[0], entry, source, settings, output)
+        found[number] = _label_map_of(entry)
+    except DiskFullError:
+        raise
+    except Exception as error:  # whatever one raster comes to, the others go on
+        log.debug("%s", source.name, exc_info=True)
+        entry.quarantine(error)
 
-    @property
-    def raster(self) -> str: ...  # noqa: D102  # named as in LabelMap
-    @property
-    def path(self) -> str: ...  # noqa: D102
-    @property
-    def n_tiles(self) -> int: ...  # noqa: D102
-    @property
-    def n_failed(self) -> int: ...  # noqa: D102
 
-
-def refuse_failed(results: Sequence[TiledResult]) -> None:
-    """Raise `TilesFailedError` if tiles of any raster failed."""
-    for result in results:
-        if result.n_failed:
+def _tiles(ready: Ready, entry: Entry) -> Work:
+    """Yield the batches of a raster's tiles, and take them into what is ready."""
+    _introduce(ready, entry)
+    for stage in rounds_of(ready) if ready.plan.is_joined else [_only_round(ready)]:
+        yield from _round(stage, ready, entry)
+        if not entry.failed:
+            continue
+        if not (ready.plan.is_joined and _is_whole(ready)):
+            n_failed, n_tiles = len(entry.failed), len(ready.plan.grid)
             raise TilesFailedError(
-                f"{result.n_failed} of {result.n_tiles} tiles of {result.raster} failed (reasons above and in "
-                f"the ledger beside {result.path}); the others are done, run the same command to try again"
+                f"{n_failed} of {n_tiles} tiles of {entry.row.raster} failed (reasons above and in the ledger beside "
+                f"{ready.group.path}); the others are done, run the same command to try again"
             )
+        # Another run made the label map whole meanwhile, and deleted what was kept on the way.
+        entry.failed.clear()
+        break
 
 
-def _open(
-    raster: Raster, settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm, joining: Mapping[str, str]
-) -> tuple[TiledGroup, Scaling]:
-    megapixels = raster.shape[0] * raster.shape[1] / 1e6
-    with progress(f"statistics of {raster.name}", total=megapixels * n_reads(raster.dtype), unit="Mpx") as advance:
-        scaling = scaling_of([raster], settings.cache, on_pixels=lambda n_pixels: advance(n_pixels / 1e6))
-    if scaling is None:
-        log.warning("%s holds nothing but nodata: its label map is all 0", raster.path)
-        scaling = Scaling(low=(0.0,) * len(raster.bands), high=(1.0,) * len(raster.bands))
-    _warn_of_hidden_nodata(raster, scaling)
-    group = open_group(
-        settings.cache,
-        kind="label-maps",
-        name=raster.name,
-        georeference=raster.georeference,
-        tile_size=settings.tile,
-        arrays={"labels": ArraySpec(dtype="uint32", fill_value=0, long_name="superpixel id, 0 is nodata")},
-        provenance={
-            "source": raster.identity(),
-            "algorithm": identify_algorithm(algorithm),
-            "scaling": {"low": list(scaling.low), "high": list(scaling.high)},
-            "halo": _halo(settings, algorithm),
-            "seed": settings.seed,
-            **joining,
-        },
+def _introduce(ready: Ready, entry: Entry) -> None:
+    plan, grid = ready.plan, ready.plan.grid
+    for warning in plan.warnings:
+        log.warning("%s", warning)
+    entry.update(
+        path=ready.group.path,
+        rows=grid.shape[0],
+        cols=grid.shape[1],
+        n_bands=len(plan.raster.bands),
+        dtype=plan.raster.dtype,
+        crs=plan.raster.georeference.crs,
+        n_tiles=len(grid),
     )
-    return group, scaling
+    megapixels = grid.shape[0] * grid.shape[1] / 1e6 * (1 - len(ready.done) / len(grid))
+    entry.archive.expect(n_tiles=len(grid), n_tiles_done=len(ready.done), megapixels=megapixels)
 
 
-def _warn_of_hidden_nodata(raster: Raster, scaling: Scaling) -> None:
-    for band, low, high in zip(raster.bands, scaling.low, scaling.high, strict=True):
-        if max(abs(low), abs(high)) > HIDDEN_NODATA:
-            log.warning(
-                "band %d of %s runs from %g to %g, which looks like a nodata value that is not declared; "
-                "declare it with: gdal_edit.py -a_nodata VALUE '%s'",
-                band, raster.path, low, high, raster.path,
-            )  # fmt: skip
+def _only_round(ready: Ready) -> Round:
+    """Return the round of tiles that agree on ids by themselves."""
+    return Round(
+        what="superpixels",
+        group=ready.group,
+        job_of=lambda tile: SuperpixelJob(recipe=ready.recipe, group=ready.group, tile=tile),
+    )
 
 
-def _parameters(settings: SuperpixelSettings, shape: tuple[int, int]) -> dict[str, JsonValue]:
-    """Return the algorithm's parameters for a raster; a number of segments becomes a region size."""
-    if "region_size" in settings.parameter:
-        raise InputError("region_size has a setting of its own; give --region-size, not --parameter region_size=...")
-    if settings.n_segments is not None:
-        region_size = math.sqrt(shape[0] * shape[1] / settings.n_segments)
+def _round(stage: Round, ready: Ready, entry: Entry) -> Work:
+    """Yield the batch of one round's jobs, of the tiles that are not done."""
+    grid, is_last = ready.plan.grid, stage.group is ready.group
+    done = ready.done if is_last else frozenset(record.tile for record in stage.group.done())
+    what = f"{stage.what} of {entry.row.name}"
+    if done and len(done) < len(grid):
+        log.info("%s: %d of %d tiles are in the cache, computing %d", what, len(done), len(grid), len(grid) - len(done))
+
+    def collect(record: TileRecord) -> None:
+        tile = grid.named(record.tile)
+        megapixels = tile.core.n_rows * tile.core.n_cols / 1e6 * stage.weight
+        entry.add(record, megapixels=megapixels, is_label=is_last)
+        if is_last and record.state == "done":
+            ready.tally.add(record)
+
+    if len(done) == len(grid):
+        return
+    with turn_at(stage.group) as turn:
+        jobs = (stage.job_of(tile) for tile in grid.in_order(turn) if tile.name not in done)
+        yield tiles_of(jobs, collect)
+
+
+def _is_whole(ready: Ready) -> bool:
+    """Return whether the label map is whole, whoever made it so, and tally it anew."""
+    tally = Tally()
+    for record in ready.group.done():
+        tally.add(record)
+    ready.tally.__dict__.update(tally.__dict__)
+    return tally.n_done == len(ready.plan.grid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """Describe a label map that is whole, and write it as a COG if one is wanted."""
+
+    group: TiledGroup
+    sources: tuple[str, ...]
+    taken: str | None
+    output: Path | None
+    overwrite: bool
+
+    def compute(self) -> str:
+        """Return where the STAC Item is."""
+        if self.output and not is_exported(self.output, self.group):
+            export_labels(self.group, self.output, overwrite=self.overwrite)
+        return write_item(
+            self.group,
+            array="labels",
+            title="superpixels",
+            sources=self.sources,
+            taken=self.taken,
+            output=self.output,
+        )
+
+
+def _finish(ready: Ready, entry: Entry, source: Source, settings: SuperpixelSettings, output: Path | None) -> Work:
+    """Yield the job that exports a label map, and say that the raster is done."""
+    job = ExportJob(
+        group=ready.group,
+        sources=source.paths,
+        taken=source.datetime,
+        output=output,
+        overwrite=settings.overwrite,
+    )
+    outcomes: list[Outcome[Any]] = []
+    if as_store(settings.cache).is_local:  # workers that share the cache's file system share that of the outputs
+        yield Batch(jobs=[job], call=compute, lost=lost, collect=outcomes.append)
     else:
-        region_size = settings.region_size or DEFAULT_REGION_SIZE
-    return {"region_size": region_size, **settings.parameter}
+        outcomes.append(compute(job, Conduct(retries=settings.retries)))
+    item = value_of(outcomes[0])
+    entry.finish(
+        n_superpixels=ready.tally.n_superpixels,
+        n_bytes_written=ready.tally.n_bytes,
+        output=str(output) if output else None,
+        item=item,
+    )
 
 
-def _halo(settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm) -> int:
-    if isinstance(settings.halo, int):
-        return settings.halo
-    if settings.halo == "default":
-        return algorithm.halo()
-    if is_joined(algorithm):
-        raise InputError(f"superpixel algorithm {algorithm.name} has no exact halo; use --halo default")
-    return algorithm.halo(exact=True)
+def _label_map_of(entry: Entry) -> LabelMap:
+    row = entry.row
+    return LabelMap(
+        raster=row.raster,
+        path=row.path or "",
+        shape=(row.rows, row.cols),
+        n_superpixels=row.n_superpixels,
+        n_tiles=row.n_tiles,
+        n_computed=row.n_computed,
+        seconds=row.seconds,
+        item=row.item or "",
+        output=row.output,
+    )
 
 
-def export_labels(label_map: LabelMap, output: Path, *, overwrite: bool) -> Path:
+def export_labels(
+    group: TiledGroup, output: Path, *, overwrite: bool, on_pixels: Callable[[int], None] = lambda _: None
+) -> Path:
     """Write a label map as a Cloud-Optimized GeoTIFF, uint32 with nodata 0."""
-    group = load_group(label_map.path)
     profile = CogProfile(
         georeference=group.georeference,
         dtype="uint32",
         nodata=0,
         band_names=("superpixel id",),
-        tags={"SUPERPOINT_PROVENANCE": group.provenance},
+        tags={PROVENANCE_TAG: group.provenance},
     )
-    blocks = ((window, group.read("labels", window)) for window in block_windows(group))
-    return write_cog(output, profile, blocks, overwrite=overwrite)
+    return write_cog(output, profile, read_blocks(group, "labels", on_pixels), overwrite=overwrite)

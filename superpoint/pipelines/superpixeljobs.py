@@ -6,20 +6,17 @@ needs all tiles of the one before: `WindowJob`, `PieceJob` and, once the tables 
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpoint.pipelines.jobs import track_tiles
 from superpoint.superpixels.algorithm import Origin, ReadsStored
 from superpoint.superpixels.joining import look, number_ids, paint, tabulate, tiles_seeing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from distributed import Client
     from numpy.typing import NDArray
 
     from superpoint.cache.groups import TiledGroup
@@ -33,8 +30,7 @@ if TYPE_CHECKING:
 
     Output = tuple[Mapping[str, NDArray[np.generic]], dict[str, Any]]
 
-
-log = logging.getLogger("superpoint")
+TILES_AT_ONCE = 256  # whose edges are merged in one go
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,46 +125,48 @@ class RelabelJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What one round of jobs over a raster's tiles came to."""
+    """Jobs over all tiles of a raster, one each."""
 
-    earlier: list[TileRecord]
-    """Of tiles that were done before."""
-    records: list[TileRecord]
-    """Of the others, done or failed."""
+    what: str
+    """What they make, in a word."""
+    group: TiledGroup
+    """Where it is written."""
+    job_of: Callable[[Tile], TileJob]
+    weight: float = 1.0
+    """Share of the work on a raster, for progress."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Tally:
+    """What the tiles of a label map come to, without remembering each."""
+
+    n_done: int = 0
+    n_bytes: int = 0
+    """Size of the chunks as stored."""
+    n_inside: int = 0
+    """Superpixels that lie within one tile."""
+    edge_ids: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    """Ids on the edges of tiles, each once."""
+    _recent: list[NDArray[np.uint32]] = field(default_factory=list)
+
+    def add(self, record: TileRecord) -> None:
+        """Add a tile that is done."""
+        self.n_done += 1
+        self.n_bytes += sum(n_bytes for n_bytes, _ in record.chunks.values())
+        self.n_inside += record.facts.get("n_inside", 0)
+        self._recent.append(np.array(record.facts.get("edge_ids", ()), np.uint32))
+        if len(self._recent) >= TILES_AT_ONCE:
+            self._merge()
 
     @property
-    def n_failed(self) -> int:
-        """Tiles that failed."""
-        return sum(record.state == "failed" for record in self.records)
+    def n_superpixels(self) -> int:
+        """Superpixels of all tiles together."""
+        self._merge()
+        return self.n_inside + len(self.edge_ids)
 
-    @property
-    def computed(self) -> set[str]:
-        """Names of the tiles that this round computed."""
-        return {record.tile for record in self.records if record.state == "done"}
-
-    def count_superpixels(self) -> int:
-        """Return how many superpixels the tiles of a label map have together."""
-        facts = [record.facts for record in (*self.earlier, *self.records) if record.state == "done"]
-        n_inside: int = sum(fact["n_inside"] for fact in facts)
-        return n_inside + len({edge_id for fact in facts for edge_id in fact["edge_ids"]})
-
-
-def run_round(
-    what: str,
-    group: TiledGroup,
-    grid: TileGrid,
-    job_of: Callable[[Tile], TileJob],
-    *,
-    client: Client | None,
-    retries: int,
-) -> Round:
-    """Run the job of each tile that the group's ledger does not say to be done."""
-    done = group.ledger.done(grid)
-    todo = [tile for tile in grid if tile.name not in done]
-    if done and todo:
-        log.info("%s: %d of %d tiles are in the cache, computing %d", what, len(done), len(grid), len(todo))
-    records = track_tiles(what, [job_of(tile) for tile in todo], client=client, retries=retries)
-    return Round(earlier=list(done.values()), records=records)
+    def _merge(self) -> None:
+        self.edge_ids = np.unique(np.concatenate([self.edge_ids, *self._recent]))
+        self._recent = []
 
 
 def _count_ids(core: NDArray[np.uint32]) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def _common_classes(masks: Sequence[Mask]) -> ClassTable:
     return first
 
 
-def _pooled_scaling(rasters: Sequence[Raster], cache: Path) -> Scaling:
+def _pooled_scaling(rasters: Sequence[Raster], cache: str) -> Scaling:
     megapixels = sum(raster.shape[0] * raster.shape[1] * n_reads(raster.dtype) for raster in rasters) / 1e6
     with progress("statistics", total=megapixels, unit="Mpx") as advance:
         scaling = scaling_of(rasters, cache, on_pixels=lambda n_pixels: advance(n_pixels / 1e6))

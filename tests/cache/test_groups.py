@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,16 @@ from affine import Affine
 
 from superpoint.cache.georeference import Georeference
 from superpoint.cache.groups import ArraySpec, TiledGroup, chunk_of, load_group, open_group
-from superpoint.cache.keys import checksum
 from superpoint.cache.ledger import TileRecord
 from superpoint.errors import InputError
 from superpoint.tiles import Tile, TileGrid, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from superpoint.cache.groups import Check
 
 SHAPE = (100, 150)
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -70,12 +75,37 @@ def test_a_tile_that_is_not_written_is_nodata(tmp_path: Path) -> None:
     assert not found[:, 64:].any()
 
 
-def test_a_written_tile_is_answered_with_the_checksum_of_its_arrays(tmp_path: Path) -> None:
+def test_a_written_tile_is_answered_with_size_and_digest_of_each_chunk_that_is_stored(tmp_path: Path) -> None:
     arrays = {name: ArraySpec(dtype="uint8", fill_value=0, long_name=name) for name in ("b", "a")}
     group = group_in(tmp_path, arrays=arrays)
     tile = TileGrid(shape=SHAPE, size=64).tile(1, 2)
-    a, b = np.full(tile.core.shape, 1, np.uint8), np.full(tile.core.shape, 2, np.uint8)
-    assert group.write_tile(tile, {"b": b, "a": a}) == checksum(a, b)
+    a, b = np.full(tile.core.shape, 1, np.uint8), np.zeros(tile.core.shape, np.uint8)
+    content = (Path(group.path) / "a/c/1/2").read_bytes() if group.write_tile(tile, {"b": b, "a": a}) else b""
+    expected = hashlib.blake2b(content, digest_size=16).hexdigest()
+    assert group.write_tile(tile, {"b": b, "a": a}) == {"a/c/1/2": (len(content), expected)}
+    assert not (Path(group.path) / "b/c").exists()
+
+
+def test_the_bytes_of_a_tile_are_what_zarr_itself_writes(tmp_path: Path) -> None:
+    group = group_in(tmp_path / "ours")
+    write(group)
+    other = group_in(tmp_path / "zarr")
+    zarr.open_group(other.path, mode="r+")["labels"][:] = LABELS
+    for file in Path(group.path).rglob("*"):
+        if file.is_file():
+            assert file.read_bytes() == (Path(other.path) / file.relative_to(group.path)).read_bytes()
+
+
+def test_shards_hold_the_chunks_of_a_tile_and_read_the_same(tmp_path: Path) -> None:
+    labels = np.arange(1200 * 1100, dtype=np.uint32).reshape(1200, 1100)
+    georeference = Georeference(shape=labels.shape, transform=tuple(NORTH_UP)[:6], crs=UTM)
+    group = group_in(tmp_path, georeference=georeference, tile_size=1024, sharding=True)
+    write(group, labels)
+    array = group.array("labels")
+    assert (array.shards, array.chunks) == ((1024, 1024), (512, 512))
+    np.testing.assert_array_equal(array[:], labels)
+    assert len([file for file in (Path(group.path) / "labels/c").rglob("*") if file.is_file()]) == 4
+    assert group.path != group_in(tmp_path, georeference=georeference, tile_size=1024).path
 
 
 @pytest.mark.parametrize(
@@ -150,14 +180,14 @@ def test_a_group_is_loaded_by_its_folder_as_it_was_opened(tmp_path: Path) -> Non
     group = group_in(tmp_path)
     loaded = load_group(group.path)
     assert loaded == group
-    assert loaded.provenance == {"layout": 1, "kind": "label-maps", "tile": 64, "source": "scene.tif", "seed": 0}
+    assert loaded.provenance == {"layout": 2, "kind": "label-maps", "tile": 64, "source": "scene.tif", "seed": 0}
 
 
 def test_the_ledger_lies_beside_the_group(tmp_path: Path) -> None:
     group = group_in(tmp_path)
     group.ledger.write(TileRecord(tile="0.0", state="done", attempts=1, seconds=1))
     assert Path(group.path).with_suffix(".ledger").joinpath("0.0.json").exists()
-    assert list(load_group(group.path).ledger.done(TileGrid(shape=SHAPE, size=64))) == ["0.0"]
+    assert [record.tile for record in load_group(group.path).done()] == ["0.0"]
 
 
 # --- kills and accidents
@@ -184,22 +214,64 @@ def test_an_empty_folder_in_a_groups_place_is_filled(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_group(path).array("labels")[:], LABELS)
 
 
-def test_a_group_that_was_deleted_has_no_tile_done(tmp_path: Path) -> None:
-    group = group_in(tmp_path)
-    write(group)
+def finished(group: TiledGroup) -> TileGrid:
+    """Write all tiles and enter them in the ledger."""
     grid = TileGrid(shape=SHAPE, size=64)
     for tile in grid:
-        group.ledger.write(TileRecord(tile=tile.name, state="done", attempts=1, seconds=1))
-    assert len(group_in(tmp_path).ledger.done(grid)) == len(grid)
+        chunks = group.write_tile(tile, {"labels": LABELS[tile.core.slices]})
+        group.ledger.write(TileRecord(tile=tile.name, state="done", attempts=1, seconds=1, chunks=chunks))
+    return grid
+
+
+def test_a_group_that_was_deleted_has_no_tile_done(tmp_path: Path) -> None:
+    group = group_in(tmp_path)
+    grid = finished(group)
+    assert len(list(group_in(tmp_path).done())) == len(grid)
     shutil.rmtree(group.path)
-    assert group_in(tmp_path).ledger.done(grid) == {}
+    assert list(group_in(tmp_path).done()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence", "check"),
+    [
+        (lambda file: file.unlink(), "labels/c/0/1 is missing", "sizes"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-3]), "labels/c/0/1 has .* bytes instead of", "sizes"),
+        (lambda file: file.write_bytes(bytes(len(file.read_bytes()))), "labels/c/0/1 differs", "bytes"),
+    ],
+)
+def test_damage_is_found_named_and_mended_by_writing_again(
+    tmp_path: Path, damage: Callable[[Path], object], sentence: str, check: Check
+) -> None:
+    group = group_in(tmp_path)
+    grid = finished(group)
+    damage(Path(group.path) / "labels/c/0/1")
+    assert sorted({tile.name for tile in grid} - {record.tile for record in group.done(check=check)}) == ["0.1"]
+    record = group.ledger.read(grid.tile(0, 1))
+    assert record is not None
+    (found,) = group.damage(record)
+    assert re.match(sentence, found)
+    finished(group_in(tmp_path))
+    assert len(list(group.done())) == len(grid)
+    np.testing.assert_array_equal(group.array("labels")[:], LABELS)
+
+
+def test_a_damaged_root_or_array_is_mended_by_opening_the_group_and_its_tiles_stay(tmp_path: Path) -> None:
+    group = group_in(tmp_path)
+    finished(group)
+    for name in ("zarr.json", "labels/zarr.json", "x/c/0", "spatial_ref/zarr.json"):
+        file = Path(group.path) / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        group_in(tmp_path)
+        assert file.read_bytes() == whole
+    assert len(list(group_in(tmp_path).done())) == 6
 
 
 @pytest.mark.parametrize("nested", ["", "deeper/still"])
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, nested: str) -> None:
     (tmp_path / "file").write_text("")
     cache = tmp_path / "file" / nested
-    with pytest.raises(InputError, match=f"cannot write the cache folder {cache}: .*; give another with --cache"):
+    with pytest.raises(InputError, match=f"cannot use the cache folder {cache}.*: .*; give another with --cache"):
         group_in(cache)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,7 @@ def result(tmp_path: Path) -> TiledGroup:
 
 @pytest.fixture
 def parts(result: TiledGroup) -> TileParts:
-    parts = TileParts.of(result, "windows")
-    parts.lay_out()
-    return parts
+    return TileParts.of(result, "windows")
 
 
 @pytest.mark.parametrize(
@@ -62,25 +61,25 @@ def test_a_tile_that_is_written_again_has_the_newer_arrays_and_others_are_left_a
 
 def test_parts_lie_beside_their_result_and_speak_of_the_same(result: TiledGroup, parts: TileParts) -> None:
     place = Path(result.path)
-    assert Path(parts.path) == place.parent / f"{place.stem}-windows.zarr"
+    assert Path(parts.path) == place.parent / f"{place.stem}-windows.parts"
     assert parts.provenance == result.provenance
     result.ledger.write(RECORD)
     assert parts.ledger.read(TILE) is None
 
 
-def test_parts_laid_out_again_keep_what_they_hold(parts: TileParts) -> None:
-    parts.write_tile(TILE, {"labels": np.ones(3)})
-    parts.ledger.write(RECORD)
-    parts.lay_out()
-    assert parts.read_tile(TILE, "labels").sum() == 3
-    assert parts.ledger.read(TILE) == RECORD
-
-
-def test_a_ledger_without_its_parts_is_not_believed(result: TiledGroup) -> None:
-    parts = TileParts.of(result, "windows")
-    parts.ledger.write(RECORD)
-    parts.lay_out()
-    assert parts.ledger.read(TILE) is None
+def test_a_tile_whose_parts_are_gone_or_damaged_is_not_done(parts: TileParts) -> None:
+    chunks = parts.write_tile(TILE, {"labels": np.ones(3), "table": np.ones(2)})
+    parts.ledger.write(replace(RECORD, chunks=chunks))
+    assert [record.tile for record in parts.done()] == [TILE.name]
+    file = Path(parts.path) / TILE.name / "table.npy.zst"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert list(parts.done()) == []
+    assert len(list(parts.done(check="sizes"))) == 1
+    file.unlink()
+    assert list(parts.done(check="sizes")) == []
+    with pytest.raises(FileNotFoundError, match="holds no table of tile 1.2"):
+        parts.read_tile(TILE, "table")
 
 
 def test_deleted_parts_leave_the_result_alone(result: TiledGroup, parts: TileParts) -> None:

@@ -120,5 +120,5 @@ def test_a_kept_scaling_that_is_damaged_is_measured_again(
 def test_a_cache_that_cannot_be_written_is_refused(make_raster: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     raster = open_raster(make_raster(np.ones((1, 20, 30), np.uint8)))
-    with pytest.raises(InputError, match=r"cannot write the cache folder .*file.*; give another with --cache"):
+    with pytest.raises(InputError, match=r"cannot use the cache folder .*file.*; give another with --cache"):
         scaling_of([raster], tmp_path / "file")

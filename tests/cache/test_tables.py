@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from affine import Affine
 from shapely.geometry import MultiPoint, Point
 
 from superpoint.cache.georeference import Georeference
-from superpoint.cache.tables import place_points, read_class_table, read_points, write_account
+from superpoint.cache.tables import account_bytes, place_points, read_class_table, read_points
 from superpoint.classes import IGNORE, ClassTable
 from superpoint.errors import InputError
 from superpoint.points.account import State
@@ -328,8 +329,7 @@ STATES = np.array([State.USED, State.OUTSIDE, State.DUPLICATE, State.ON_NODATA],
 def test_the_account_is_the_table_with_each_points_pixel_and_state(tmp_path: Path) -> None:
     frame().to_file(tmp_path / "p.gpkg")
     table = read_points(tmp_path / "p.gpkg", class_column="class")
-    path = write_account(tmp_path / "account.parquet", table, place(tmp_path / "p.gpkg"), STATES)
-    account = gpd.read_parquet(path)
+    account = gpd.read_parquet(io.BytesIO(account_bytes(table, place(tmp_path / "p.gpkg"), STATES)))
     assert account["superpoint_state"].tolist() == ["used", "outside", "duplicate", "on_nodata"]
     assert account["superpoint_row"].tolist() == ROWS.tolist()
     assert account["superpoint_col"].tolist() == COLS.tolist()
@@ -337,14 +337,13 @@ def test_the_account_is_the_table_with_each_points_pixel_and_state(tmp_path: Pat
     assert account["class"].tolist() == NAMES
     assert account.crs == pyproj.CRS(CODE)
     np.testing.assert_array_equal(account.geometry.x, XS)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["account.parquet", "p.gpkg"]
 
 
 def test_the_account_of_pixels_is_a_plain_table_and_can_be_read_again_as_points(tmp_path: Path) -> None:
     text = write_text(tmp_path / "p.csv", "row,col,class", [ROWS, COLS, NAMES])
     table = read_points(text, class_column="class")
-    path = write_account(tmp_path / "account.parquet", table, place(text), STATES)
-    assert pd.read_parquet(path)["superpoint_state"].tolist() == ["used", "outside", "duplicate", "on_nodata"]
+    account = pd.read_parquet(io.BytesIO(account_bytes(table, place(text), STATES)))
+    assert account["superpoint_state"].tolist() == ["used", "outside", "duplicate", "on_nodata"]
 
 
 @pytest.mark.shared

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from smallworld import write_raster
 from superpoint.cache.groups import load_group
 from superpoint.classes import IGNORE, ClassTable
 from superpoint.errors import InputError
-from superpoint.pipelines.label import account_path, label
+from superpoint.pipelines.label import account_of, label
 from superpoint.pipelines.settings import LabelSettings
 from superpoint.superpixels.slic import SPREAD
 from superpoint.tiles import Window
@@ -162,7 +163,8 @@ def test_every_point_is_accounted_for_once(make_raster: Callable[..., Path], tmp
     assert mask.points == {
         "used": 2, "conflicting": 1, "duplicate": 1, "on_nodata": 1, "unreadable_class": 2, "outside": 2,
     }  # fmt: skip
-    account = pd.read_parquet(account_path(load_group(mask.path)))
+    store, key = account_of(load_group(mask.path))
+    account = pd.read_parquet(io.BytesIO(store.read(key) or b""))
     assert account["superpoint_state"].tolist() == [
         "used", "duplicate", "used", "conflicting", "on_nodata", "outside", "outside", "unreadable_class",
         "unreadable_class",

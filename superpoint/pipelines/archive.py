@@ -1,0 +1,242 @@
+"""A run as it goes: what became of each raster is written down, progress is shown, and what failed is put aside."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from superpoint.cache.runs import Progress, RasterRow, RunFolder, begin_run, now_text
+from superpoint.errors import DiskFullError, SuperpointError, TilesFailedError, UnreachableError
+from superpoint.pipelines.progress import live_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from distributed import Client
+
+    from superpoint.cache.ledger import TileRecord
+    from superpoint.cache.stores import Store
+    from superpoint.pipelines.progress import Shown
+
+log = logging.getLogger("superpoint")
+
+BEAT = 2.0  # seconds between two reports of progress
+MOST_LISTED = 1000  # failed tiles of a raster that its row lists
+
+
+@dataclass(kw_only=True)
+class Entry:
+    """One raster of a run on its way."""
+
+    archive: Archive
+    row: RasterRow
+    began: float = field(default_factory=time.perf_counter)
+    n_megapixels: float = 0.0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    n_computed: int = 0
+
+    def update(self, **fields: Any) -> None:  # noqa: ANN401  # fields of the row
+        """Change what is known of the raster, and keep it."""
+        self.row = replace(self.row, **fields)
+        self.archive.folder.write_row(self.row)
+
+    def add(self, record: TileRecord, *, megapixels: float, is_label: bool) -> None:
+        """Take in a tile of one of the rounds; `is_label` tells that it is one of the result."""
+        is_ours = record.run == self.archive.folder.run
+        if record.state == "failed":
+            log.warning(
+                "tile %s of %s failed after %d %s: %s", record.tile, self.row.name, record.attempts,
+                "attempt" if record.attempts == 1 else "attempts", record.error,
+            )  # fmt: skip
+            self.failed.append((record.tile, record.error or ""))
+        elif is_label and is_ours:
+            self.n_computed += 1
+        self.archive.add_tile(record, megapixels=megapixels if is_ours else 0.0, is_label=is_label)
+
+    def finish(self, **fields: Any) -> None:  # noqa: ANN401  # fields of the row
+        """Say that the raster is done."""
+        self._end(state="done", **fields)
+        self.archive.n_done += 1
+
+    def quarantine(self, error: Exception) -> None:
+        """Put the raster aside; the others go on."""
+        words = " ".join(str(error).split())
+        reason = words if isinstance(error, SuperpointError) else f"{type(error).__name__}: {words}"
+        failed = tuple(self.failed[:MOST_LISTED])
+        # What cannot be written down now is found in the ledgers; the store may not answer at all.
+        with suppress(UnreachableError):
+            self._end(state="quarantined", reason=reason, n_failed=len(self.failed), failed_tiles=failed)
+        self.archive.failures.append((self.row, error))
+        if len(self.archive) > 1:
+            log.warning("%s is put aside: %s", self.row.raster, reason)
+
+    def _end(self, **fields: Any) -> None:  # noqa: ANN401  # fields of the row
+        seconds = round(time.perf_counter() - self.began, 3)
+        self.update(n_computed=self.n_computed, seconds=seconds, finished=now_text(), **fields)
+
+
+class Archive:
+    """A run over many rasters."""
+
+    def __init__(self, folder: RunFolder, n_rasters: int) -> None:
+        self.folder = folder
+        self.failures: list[tuple[RasterRow, Exception]] = []
+        self.n_done = 0
+        self.hosts: set[str] = set()
+        self._n_rasters = n_rasters
+        self._n_tiles = self._n_tiles_done = self._n_tiles_failed = 0
+        self._megapixels = self._expected = 0.0
+        self._began = time.monotonic()
+
+    def __len__(self) -> int:
+        return self._n_rasters
+
+    def begin(self, number: int, *, raster: str, name: str) -> Entry:
+        """Begin with a raster."""
+        row = RasterRow(number=number, raster=raster, name=name, state="running", started=now_text())
+        self.folder.write_row(row)
+        return Entry(archive=self, row=row)
+
+    def expect(self, *, n_tiles: int, n_tiles_done: int, megapixels: float) -> None:
+        """Take in a raster that was opened: its tiles, those done already, and what is to be computed."""
+        self._n_tiles += n_tiles
+        self._n_tiles_done += n_tiles_done
+        self._expected += megapixels
+
+    def add_tile(self, record: TileRecord, *, megapixels: float, is_label: bool) -> None:
+        """Take in a tile."""
+        if record.host:
+            self.hosts.add(record.host)
+        self._megapixels += megapixels
+        if record.state == "failed":
+            self._n_tiles_failed += 1
+        elif is_label:
+            self._n_tiles_done += 1
+
+    def progress(self) -> Progress:
+        """Return how far the run is."""
+        seconds = time.monotonic() - self._began
+        rate = self._megapixels / seconds if seconds else 0.0
+        n_ended = self.n_done + len(self.failures)
+        n_begun = max(1, n_ended)
+        # Rasters that were not opened yet count as the mean of those that were.
+        total = self._expected * max(1.0, self._n_rasters / n_begun) if n_ended else self._expected
+        left = max(0.0, total - self._megapixels)
+        return Progress(
+            updated=now_text(),
+            n_rasters=self._n_rasters,
+            n_rasters_done=self.n_done,
+            n_rasters_quarantined=len(self.failures),
+            n_tiles=self._n_tiles,
+            n_tiles_done=self._n_tiles_done,
+            n_tiles_failed=self._n_tiles_failed,
+            megapixels=round(self._megapixels, 3),
+            seconds=round(seconds, 3),
+            mpx_per_s=round(rate, 3),
+            eta_seconds=round(left / rate, 1) if rate else None,
+        )
+
+    def refuse_failures(self, results: list[Any]) -> None:
+        """Raise what stands for all failures, if there are any.
+
+        Raises
+        ------
+        SuperpointError
+            The error itself, if there is but one raster.
+        TilesFailedError
+            Else, with the results of the others.
+        """
+        if not self.failures:
+            return
+        row, error = self.failures[0]
+        again = (
+            f"see them with: superpoint status {self.folder.run}; try again with: superpoint retry {self.folder.run}"
+        )
+        if len(self) > 1:
+            n_failed = len(self.failures)
+            raise TilesFailedError(
+                f"{n_failed} of {len(self)} rasters were put aside, first {row.raster}: {row.reason}; "
+                f"the others are done; {again}",
+                results=results,
+            )
+        if isinstance(error, SuperpointError):
+            raise error
+        raise TilesFailedError(f"{row.raster} failed: {row.reason}; {again}", results=results) from error
+
+
+@contextmanager
+def archive_run(
+    cache: Store | str, *, command: str, settings: Mapping[str, Any], n_rasters: int, client: Client | None,
+    run: str | None = None,
+) -> Iterator[Archive]:  # fmt: skip
+    """Write down a run over rasters while it goes, and how it ended."""
+    folder = begin_run(cache, command=command, settings=settings, n_rasters=n_rasters, run=run)
+    archive = Archive(folder, n_rasters)
+    _announce(archive, client)
+    state = "failed"
+    try:
+        with live_progress(command) as shown, _heartbeat(archive, shown):
+            yield archive
+        state = "quarantined" if archive.failures else "done"
+    except KeyboardInterrupt:
+        state = "stopped"
+        raise
+    finally:
+        with suppress(SuperpointError):  # the disk may be full, the store gone: the error that says so goes on
+            _end(archive, state, client)
+
+
+def _announce(archive: Archive, client: Client | None) -> None:
+    n_rasters = f"{len(archive)} raster" + ("s" if len(archive) > 1 else "")
+    log.info("run %s, %s; how far it is: superpoint status %s", archive.folder.run, n_rasters, archive.folder.run)
+    link = getattr(client, "dashboard_link", None)
+    if link:
+        log.info("Dask dashboard: %s", link)
+
+
+def _end(archive: Archive, state: str, client: Client | None) -> None:
+    manifest = archive.folder.manifest()
+    progress = archive.progress()
+    last = {**manifest["goes"][-1], "ended": now_text(), "seconds": progress.seconds, "state": state}
+    rows = list(archive.folder.rows())
+    manifest |= {
+        "state": state,
+        "goes": [*manifest["goes"][:-1], last],
+        "ended": last["ended"],
+        "seconds": round(sum(go.get("seconds", 0.0) for go in [*manifest["goes"][:-1], last]), 3),
+        "hosts": sorted({*manifest.get("hosts", []), *archive.hosts}),
+        "n_hosts": len({*manifest.get("hosts", []), *archive.hosts}),
+        "n_threads": sum(client.nthreads().values()) if client and client.status == "running" else 1,
+        "rasters": {word: sum(row.state == word for row in rows) for word in ("done", "quarantined", "running")},
+        "failures": [{"raster": row.raster, "reason": row.reason} for row in rows if row.state == "quarantined"],
+    }
+    archive.folder.write_progress(progress)
+    archive.folder.write_summary(rows)
+    archive.folder.write_manifest(manifest)
+
+
+@contextmanager
+def _heartbeat(archive: Archive, shown: Shown) -> Iterator[None]:
+    """Show and keep how far the run is, every few seconds, from a thread of its own: a job may take long."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while True:
+            shown(archive.progress())
+            with suppress(UnreachableError, DiskFullError):
+                archive.folder.write_progress(archive.progress())
+            if over.wait(BEAT):
+                return
+
+    thread = threading.Thread(target=beat, name="superpoint-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        shown(archive.progress())
