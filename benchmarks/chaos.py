@@ -16,7 +16,8 @@ or on a cluster, and is disturbed at a random moment:
 
 The same command is then given again. It must end with exit code 0, all objects of all label maps must have the bytes
 of the undisturbed ones, with none missing and none too many; no object of a tile that was intact may have been written
-again, and every tile that was not intact must have been. Whether a tile was intact is told from the bytes in the
+again, and every tile that was not intact must have been. After half of the damages `superpoint cache verify` is asked
+first; it must find the damaged tiles, all of them and no others. Whether a tile was intact is told from the bytes in the
 cache, not from what a run says. A round's plan depends on `--seed` and its number alone; when exactly a kill hits
 does not.
 
@@ -52,7 +53,9 @@ import psutil
 import rasterio
 
 from superpoint.cache.stores import Store
-from superpoint.pipelines.settings import SuperpixelizeSettings
+from superpoint.errors import TilesFailedError
+from superpoint.pipelines.care import cache_verify
+from superpoint.pipelines.settings import CacheVerifySettings, SuperpixelizeSettings
 from superpoint.pipelines.superpixelize import superpixelize
 from superpoint.scenes import make_scene
 
@@ -439,8 +442,22 @@ class Round:
         n_computed = self.outcome(self.begin(), (0,), f"last{note}")
         after = wreckage.objects_of(self.cache)
         self.result.wrong += wreckage.violations(before, after, self.expected, damaged=damaged, n_computed=n_computed)
+        self.result.wrong += [f"verify still finds tile {tile} of {group}" for group, tile in self.verify()]
         self.result.n_done = len(wreckage.intact_tiles(before, self.expected, damaged))
         self.result.n_again = n_computed
+
+    def verify(self) -> set[wreckage.TileName]:
+        """Return the tiles of label maps that `superpoint cache verify` finds damaged."""
+        try:
+            checked = cache_verify(CacheVerifySettings(cache=self.cache))
+        except TilesFailedError as error:
+            checked = error.results
+        return {
+            (one.key, damage.tile)
+            for one in checked
+            for damage in one.damages
+            if one.kind == "label-maps" and damage.tile and not damage.what.startswith(("windows: ", "pieces: "))
+        }
 
     def litter(self) -> int:
         """Count what obstore leaves behind of files that were being written."""
@@ -564,7 +581,26 @@ def spoil(own: Round) -> None:
     damaged = wreckage.damage(own.cache, DAMAGES[own.plan.kind], own.rng, n_objects=int(own.rng.integers(1, 9)))
     kinds = sorted(damaged.values())
     own.result.notes.append(", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)))
+    if own.rng.random() < 0.5:  # noqa: PLR2004
+        look_at_verify(own, damaged)
     own.run_again(damaged)
+
+
+def look_at_verify(own: Round, damaged: dict[str, str]) -> None:
+    """Hold what `superpoint cache verify` finds against what was done; it must find it all, and nothing else."""
+    before = wreckage.objects_of(own.cache)
+    found = own.verify()
+    expected = {
+        tile
+        for tile, key in wreckage.tiles_in(own.expected)
+        if key in before
+        and (key in damaged or any(one in damaged for one in wreckage.chunks_of(own.expected[key], tile)))
+    }
+    own.result.notes.append(f"verify finds {len(found)} tiles")
+    own.result.wrong += [f"verify misses tile {tile} of {group}" for group, tile in sorted(expected - found)]
+    own.result.wrong += [f"verify blames tile {tile} of {group}" for group, tile in sorted(found - expected)]
+    if wreckage.objects_of(own.cache) != before:
+        own.result.wrong.append("verify changed something")
 
 
 def fill_disk(own: Round) -> None:
@@ -584,7 +620,9 @@ def fill_disk(own: Round) -> None:
         return
     try:
         own.outcome(own.begin(), (0, FULL), "disturbed")
+        own.settle()
         subprocess.run(["/usr/bin/mount", "-o", f"remount,size={needed * 8 + 2**24}", str(cache)], check=True)
+        own.settle()
         own.run_again({})
         own.result.notes.append(f"{size // 1024} of {needed // 1024} KiB")
     finally:
@@ -681,7 +719,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(KINDS), help="kinds of disturbance, joined by commas")
     parser.add_argument("--store", choices=("local", "s3", "both"), default="both")
-    parser.add_argument("--keep", type=Path, help="folder in which the rounds are kept that did not hold")
+    parser.add_argument("--keep", type=Path, help="folder in which the rounds are kept that need a look")
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is deaf to it
     logging.getLogger("superpoint").setLevel(logging.ERROR)
@@ -698,7 +736,7 @@ def main() -> None:
                 print(f"      {wrong}", flush=True)
             if len(result.wrong) > MOST_PRINTED:
                 print(f"      and {len(result.wrong) - MOST_PRINTED} more", flush=True)
-            if result.wrong and arguments.keep:
+            if arguments.keep and (result.wrong or "traceback" in " ".join(result.notes)):
                 shutil.copytree(folder, arguments.keep / str(plan.number), dirs_exist_ok=True)
             shutil.rmtree(folder)
     finally:

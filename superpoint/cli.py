@@ -357,7 +357,7 @@ add_command(
     "info",
     forms.CacheInfoSettings,
     summaries.of_cache_info,
-    "Say everything about one result: source, parameters, grid, codecs, what its ledger comes to, tiles that failed.\n\n"
+    "Say everything about one result: provenance, grid, codecs, what its ledger comes to, tiles that failed.\n\n"
     "Example: superpoint cache info ortho-3f2a",
     under=cache_app,
     code="cachefacts.cache_info",

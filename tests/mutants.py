@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as reproducible
 from hypothesis import strategies as st
 from rasterio.io import MemoryFile
 
@@ -15,6 +17,7 @@ from superpoint.scenes import make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ABSURD = (0, 1, 2, 3, 5, 7, 9, 255, 256, 65_535, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 - 1)
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 11: 4, 12: 8}  # bytes, by TIFF's number of the type
@@ -106,3 +109,39 @@ def _fields(data: bytearray) -> Iterator[tuple[str, int, int, int]]:
             return
         kind, count = struct.unpack_from(order + "HI", data, place + 2)
         yield order, place + 8, kind, count
+
+
+# --- files
+
+
+def write_mutants(folder: Path, n_files: int, *, seed: int) -> list[Path]:
+    """Write GeoTIFFs that Hypothesis has been at, the same ones for a seed."""
+    paths: list[Path] = []
+
+    @reproducible(seed)
+    @settings(
+        max_examples=n_files,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(mutants(whole_files()))
+    def write(mutant: bytes) -> None:
+        paths.append(folder / f"mutant-{len(paths):04}.tif")
+        paths[-1].write_bytes(mutant)
+
+    write()
+    return paths
+
+
+def write_oddities(folder: Path, rng: np.random.Generator) -> list[Path]:
+    """Write what is called a raster and is none: garbage, nothing, text, a folder, a link to itself, a name alone."""
+    (folder / "garbage.tif").write_bytes(rng.bytes(20_000))
+    (folder / "headed-garbage.tif").write_bytes(b"II*\0\x08\0\0\0" + rng.bytes(5_000))
+    (folder / "empty.tif").touch()
+    (folder / "text.tif").write_text("x,y,class\n1,2,field\n")
+    (folder / "folder.tif").mkdir()
+    (folder / "loop.tif").symlink_to(folder / "loop.tif")
+    names = ("garbage", "headed-garbage", "empty", "text", "folder", "loop", "absent")
+    return [folder / f"{name}.tif" for name in names]

@@ -1,15 +1,25 @@
-"""Servers on this machine's own address: files over HTTP that fail on request, and an S3-compatible store."""
+"""Servers on this machine's own address: files over HTTP that fail on request, and an S3-compatible store.
+
+Both are processes of their own: GDAL waits for some answers without giving way to Python's other threads, so a
+server among those could never answer it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,32 +28,77 @@ if TYPE_CHECKING:
 
 SILENT, CUT = "silent", "cut"
 """Ways to fail: hang up without a word, or after half of the answer; a number is an HTTP status."""
+CONTROL = "/-/"
 
 
-class FileServer(ThreadingHTTPServer):
-    """Serves bytes by path, in ranges, and fails when told to."""
+@dataclass(frozen=True)
+class FileServer:
+    """A server of files by path, in ranges, that fails when told to."""
 
+    url: str
+    """Address of the files, without a slash at its end."""
+    process: subprocess.Popen[str]
+
+    def put(self, path: str, content: bytes) -> str:
+        """Serve these bytes at a path from now on, and return the address."""
+        self._tell("put" + path, content)
+        return self.url + path
+
+    def fail(self, how: str | int | None, *, times: int = 10**9) -> None:
+        """Fail from now on, or so many times, or no more."""
+        self._tell("fail", json.dumps([how, times]).encode())
+
+    def asked(self) -> list[str]:
+        """Return the paths asked for since the last call, query included."""
+        found: list[str] = json.loads(self._tell("asked"))
+        return found
+
+    def stop(self) -> None:
+        """Be gone."""
+        self.process.terminate()
+        self.process.wait()
+
+    def _tell(self, what: str, data: bytes | None = None) -> bytes:
+        content: bytes = urllib.request.urlopen(self.url + CONTROL + quote(what), data, timeout=10).read()  # noqa: S310
+        return content
+
+
+@contextmanager
+def file_server() -> Iterator[FileServer]:
+    """Run a file server."""
+    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process:
+        server = FileServer(process.stdout.readline().strip(), process)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+class _Files(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
-        self.failure: str | int | None = None
-        self.asked: list[tuple[str, str]] = []
-        """Method and path of each request, query included."""
+        self.failure: tuple[str | int | None, int] = (None, 0)
+        """How, and how many times yet."""
+        self.asked: list[str] = []
 
-    @property
-    def url(self) -> str:
-        """Address of the files, without a slash at its end."""
-        return f"http://127.0.0.1:{self.server_port}"
+    def next_failure(self) -> str | int | None:
+        """Return how to fail now."""
+        how, times = self.failure
+        self.failure = (how, times - 1)
+        return how if times > 0 else None
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet when a client hangs up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: FileServer
+    server: _Files
 
     def log_message(self, *args: object) -> None:
         pass
@@ -52,11 +107,24 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        if self.path.startswith(CONTROL):
+            asked, self.server.asked = self.server.asked, []
+            self._send(200, json.dumps(asked).encode(), with_body=True)
+        else:
+            self._answer(with_body=True)
+
+    def do_POST(self) -> None:
+        """Be told what to do."""
+        what, content = unquote(self.path.removeprefix(CONTROL)), self.rfile.read(int(self.headers["Content-Length"]))
+        if what == "fail":
+            self.server.failure = tuple(json.loads(content))
+        else:
+            self.server.files[what.removeprefix("put")] = content
+        self._send(200, b"", with_body=True)
 
     def _answer(self, *, with_body: bool) -> None:
-        self.server.asked.append((self.command, self.path))
-        failure = self.server.failure
+        self.server.asked.append(self.path)
+        failure = self.server.next_failure()
         content = self.server.files.get(unquote(self.path.partition("?")[0]))
         if failure == SILENT:
             self._hang_up()
@@ -88,30 +156,28 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def file_server() -> Iterator[FileServer]:
-    """Run a file server."""
-    with FileServer() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
 def s3_server() -> Iterator[str]:
     """Run an S3-compatible store and yield its address."""
-    from moto.server import ThreadedMotoServer
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+
+def _wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{url}/moto-api/", timeout=10).close()  # noqa: S310  # our own
+        except urllib.error.URLError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"nobody answers at {url}")
 
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -128,12 +194,23 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def make_bucket(endpoint: str, name: str, files: dict[str, bytes] | None = None) -> None:
-    """Make a bucket and fill it."""
-    import boto3
+def make_bucket(endpoint: str, name: str) -> None:
+    """Make a bucket."""
+    _put(f"{endpoint}/{name}")
 
-    keys = {"aws_access_key_id": "somebody", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=endpoint, **keys)
-    client.create_bucket(Bucket=name)
-    for key, content in (files or {}).items():
-        client.put_object(Bucket=name, Key=key, Body=content)
+
+def publish(endpoint: str, bucket: str, key: str, content: bytes) -> str:
+    """Store an object that anybody may read, and return its address."""
+    _put(f"{endpoint}/{bucket}/{key}", content, {"x-amz-acl": "public-read"})
+    return f"s3://{bucket}/{key}"
+
+
+def _put(url: str, content: bytes = b"", headers: dict[str, str] | None = None) -> None:
+    request = urllib.request.Request(url, content, {"Content-Type": "image/tiff"} | (headers or {}), method="PUT")  # noqa: S310  # our own
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  # our own
+
+
+if __name__ == "__main__":
+    files = _Files()
+    print(f"http://127.0.0.1:{files.server_port}", flush=True)  # noqa: T201  # the parent reads it
+    files.serve_forever()

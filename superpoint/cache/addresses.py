@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 GDAL_PREFIXES = {
     "s3": "/vsis3/",
@@ -87,7 +87,14 @@ def gdal_path(path: str | Path) -> str:
     if found := ARCHIVE_URL.fullmatch(text):
         return f"/vsi{found[1]}/{{{gdal_path(found[2])}}}/{found[3] or ''}".rstrip("/")
     scheme, separator, rest = text.partition("://")
-    return GDAL_PREFIXES[scheme] + rest if separator and scheme in GDAL_PREFIXES else text
+    if not separator or scheme not in GDAL_PREFIXES:
+        return text
+    return GDAL_PREFIXES[scheme] + (quoted(rest) if scheme.startswith("http") else rest)
+
+
+def quoted(address: str) -> str:
+    """Return a web address as it was written, but for spaces and letters beyond ASCII."""
+    return quote(address, safe="%/:=&?~#+!$,;'@()*[]")
 
 
 def absolute(path: str | Path) -> str:

@@ -23,7 +23,6 @@ from obstore.exceptions import BaseError
 
 from superpoint.cache.georeference import Georeference
 from superpoint.cache.groups import TiledGroup, load_group
-from superpoint.cache.hierarchies import read_hierarchy
 from superpoint.cache.holdings import ACCOUNT, GROUPS, ITEM, PARTS, ROOT, RUNS, read_provenance, sources_in
 from superpoint.cache.keys import digest
 from superpoint.cache.parts import TileParts
@@ -255,6 +254,8 @@ def _beside(holding: Holding, suffix: str) -> bytes:
 
 
 def _hierarchy_damage(holding: Holding) -> str | None:
+    from superpoint.cache.hierarchies import read_hierarchy  # loads kernels
+
     provenance = read_provenance(holding)
     if provenance is None:
         return "zarr.json is missing or cannot be read"

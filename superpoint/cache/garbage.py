@@ -143,7 +143,7 @@ def find_garbage(holdings: Sequence[Holding], choice: Choice, *, now: datetime) 
     whole: dict[str, Garbage] = {}
     for garbage in (
         *(_gone(idle, used, ask_remote=choice.ask_remote) if choice.source_gone else ()),
-        *(_old(idle, used, now - choice.older_than) if choice.older_than is not None else ()),
+        *(_old(idle, used, now, choice.older_than) if choice.older_than is not None else ()),
     ):
         whole.setdefault(garbage.path, garbage)
     left = list(_left(idle, used)) if choice.leftovers else []
@@ -241,10 +241,12 @@ def _with_provenance(holding: Holding) -> tuple[Holding, dict[str, Any] | None]:
     return holding, read_provenance(holding)
 
 
-def _old(holdings: Iterable[Holding], used: Mapping[str, datetime], before: datetime) -> Iterator[Garbage]:
+def _old(holdings: Iterable[Holding], used: Mapping[str, datetime], now: datetime, age: timedelta) -> Iterator[Garbage]:
     for holding in holdings:
-        if used[holding.path] <= before:
-            yield _whole(holding, used, f"last used {used[holding.path]:%Y-%m-%d %H:%M} UTC")
+        unused = now - used[holding.path]
+        if unused >= age:
+            hours = unused // timedelta(hours=1)
+            yield _whole(holding, used, f"not used for {f'{unused.days} days' if unused.days > 1 else f'{hours} h'}")
 
 
 def _too_much(groups: Iterable[Holding], used: Mapping[str, datetime], excess: int) -> Iterator[Garbage]:
@@ -343,7 +345,7 @@ def _left(holdings: Iterable[Holding], used: Mapping[str, datetime]) -> Iterator
 
 
 def _left_of_group(holding: Holding, used: Mapping[str, datetime]) -> Iterator[Garbage]:
-    beside = [suffix for suffix in holding.members if suffix.startswith("-")]
+    beside = sorted((suffix for suffix in holding.members if suffix.startswith("-")), key=_is_ledger)
     if ROOT not in holding.members:
         yield _whole(holding, used, "what lay beside a group that is gone")
     elif holding.kind in GROUPS and holding.n_entries == 0:
@@ -357,6 +359,10 @@ def _left_of_group(holding: Holding, used: Mapping[str, datetime]) -> Iterator[G
         if holding.turns:
             turns = _part(holding, (), used, "turns that runs were killed in")
             yield replace(turns, path=f"{holding.cache.url}/{holding.turns[0]}", objects=holding.turns)
+
+
+def _is_ledger(suffix: str) -> bool:
+    return suffix.endswith(LEDGER)
 
 
 def _staged_files(cache: Store, before: datetime) -> Iterator[Garbage]:

@@ -94,7 +94,9 @@ def read_header(path: str) -> Header:
 
 def files_of(path: str, dataset: Any) -> tuple[Facts, ...]:  # noqa: ANN401  # rasterio publishes no types
     """Return the facts of every file that a raster takes pixels from, those of nested VRTs included."""
-    waiting, seen = deque(dataset.files or [gdal_path(path)]), {""}
+    # On a server nothing is looked for beside the object, and GDAL would ask for it all the same.
+    alone = is_remote(path) and dataset.driver != "VRT"
+    waiting, seen = deque([gdal_path(path)] if alone else dataset.files), {""}
     facts: dict[Facts, None] = {}
     while waiting:
         name = waiting.popleft()

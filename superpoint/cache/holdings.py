@@ -207,7 +207,7 @@ def _gather(cache: Store, objects: Iterable[Stored]) -> Iterator[Holding]:
 
 def _read_key(cache: Store, key: str) -> tuple[Store, str]:
     """Return the cache that a key speaks of, and the kind, if it says so, with what the key begins with."""
-    key = key.rstrip("/")
+    key = key if key.rstrip("/") in KEYED else key.rstrip("/")
     if "://" in key or Path(key).is_absolute() or Path(key).exists():
         folder, _, name = as_store(key).url.rpartition("/")
         home, _, kind = folder.rpartition("/")

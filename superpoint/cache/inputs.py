@@ -107,11 +107,10 @@ def find_sources(
 
     choice = AssetChoice(assets=tuple(assets), mask=mask_asset)
     found = [source for place in inputs for source in _sources(str(place), choice)]
-    items = [source for source in found if source.item is not None]
-    if (assets or mask_asset) and not items:
+    if (assets or mask_asset) and all(source.item is None for source in found):
         raise InputError("assets are parts of STAC items, and no item is among the inputs; leave --assets out")
-    if items and all(source.problem for source in items):
-        raise InputError(str(items[0].problem))
+    if all(source.problem for source in found):
+        raise InputError(str(found[0].problem) if found else "the inputs name no raster")
     unique: dict[Hashable, Source] = {}
     for source in found:
         unique.setdefault((source.paths or source.problem, source.mask), source)

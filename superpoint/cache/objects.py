@@ -6,19 +6,16 @@ import re
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from http.client import HTTPException, InvalidURL
+from http.client import HTTPException, IncompleteRead, InvalidURL
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from superpoint.cache.addresses import holder, is_remote, shown
+from superpoint.cache.addresses import holder, is_remote, quoted, shown
 from superpoint.cache.remote import N_RETRIES, REQUEST_SECONDS, object_store, obstore_module
 from superpoint.errors import InputError, SuperpointError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from http.client import HTTPResponse
+    from email.message import Message
 
 MAX_DOCUMENT_BYTES = 2**28  # of a list or an item, which is read whole
 PAUSE_SECONDS = 0.2  # before a request is repeated for the first time
@@ -44,10 +41,10 @@ def object_facts(url: str) -> tuple[int, str]:
     """
     if url.startswith(("http://", "https://")):
         # A signed address is often good for GET alone, so one byte is asked for where HEAD would do.
-        with _ask(url, {"Range": "bytes=0-0"}) as response:
-            n_bytes = response.headers.get("Content-Range", "").rpartition("/")[2]
-            n_bytes = n_bytes if n_bytes.isdigit() else response.headers.get("Content-Length", "0")
-            return int(n_bytes), response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+        headers, _ = _fetch(url, {"Range": "bytes=0-0"}, n_bytes=0)
+        n_bytes = headers.get("Content-Range", "").rpartition("/")[2]
+        n_bytes = n_bytes if n_bytes.isdigit() else headers.get("Content-Length", "0")
+        return int(n_bytes), headers.get("ETag") or headers.get("Last-Modified") or ""
     root, key = _split(url)
     try:
         facts = obstore_module().head(object_store(root), key)
@@ -70,11 +67,7 @@ def read_document(path: str | Path) -> bytes:
     if not is_remote(place):
         return _read_local(Path(place))
     if place.startswith(("http://", "https://")):
-        with _ask(place, {}) as response:
-            try:
-                content = response.read(MAX_DOCUMENT_BYTES + 1)
-            except (OSError, HTTPException) as error:
-                raise explained(place, error) from error
+        _, content = _fetch(place, {}, MAX_DOCUMENT_BYTES + 1)
         _refuse_large(place, len(content))
         return content
     _refuse_large(place, object_facts(place)[0])
@@ -140,22 +133,25 @@ def _split(url: str) -> tuple[str, str]:
     return f"{scheme}://{bucket}", key
 
 
-@contextmanager
-def _ask(url: str, headers: dict[str, str]) -> Iterator[HTTPResponse]:
-    """GET a web address; the answer is read by the caller."""
-    address = quote(url, safe="%/:=&?~#+!$,;'@()*[]")  # as it was written, but for spaces and letters beyond ASCII
-    request = urllib.request.Request(address, headers={"User-Agent": "superpoint"} | headers)  # noqa: S310  # http(s) only
+def _fetch(url: str, headers: dict[str, str], n_bytes: int) -> tuple[Message, bytes]:
+    """GET a web address: the answer's headers, and at most `n_bytes` of its body."""
+    request = urllib.request.Request(quoted(url), headers={"User-Agent": "superpoint"} | headers)  # noqa: S310  # http(s) only
     for attempt in range(N_RETRIES + 1):
         try:
-            response = urllib.request.urlopen(request, timeout=REQUEST_SECONDS)  # noqa: S310  # http(s) only
-            break
+            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310  # http(s) only
+                content = response.read(n_bytes)
+                expected = int(response.headers.get("Content-Length", 0))
+                if len(content) < min(expected, n_bytes):  # which reading a part does not notice
+                    raise IncompleteRead(content, expected - len(content))
+                return response.headers, content
         except (OSError, ValueError, HTTPException) as error:
             explanation = explained(url, error)
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             if attempt == N_RETRIES or not isinstance(explanation, UnreachableError):
                 raise explanation from error
             time.sleep(PAUSE_SECONDS * 2**attempt)
-    with response:
-        yield response
+    raise AssertionError  # the last attempt returned or raised
 
 
 # --- what went wrong

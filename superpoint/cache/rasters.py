@@ -183,7 +183,9 @@ class Raster:
         if is_remote(path):
             return self.files
         facts = facts_of(path)
-        refuse_changed(path, (facts or (Path(holder(path)).name, 0, 0),), self.files)
+        if facts is None and not Path(holder(path)).exists():
+            raise InputError(f"{path} is gone; put it back and run the same command again")
+        refuse_changed(path, (facts,) if facts else (), self.files)
         return facts
 
     def _recognise(self, path: str, dataset: Any) -> None:  # noqa: ANN401  # rasterio publishes no types

@@ -21,8 +21,6 @@ from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
 from superpoint.cache.keys import digest
 from superpoint.cache.stores import Store, as_store
 from superpoint.errors import InputError
@@ -156,9 +154,14 @@ class RunFolder:
 
     def write_summary(self, rows: Iterable[RasterRow]) -> None:
         """Write rows as one table."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         table = [{**asdict(row), "failed_tiles": json.dumps(row.failed_tiles)} for row in rows]
+        kinds = {"int": pa.int64(), "float": pa.float64()}
+        schema = pa.schema([(one.name, kinds.get(str(one.type), pa.string())) for one in fields(RasterRow)])
         file = io.BytesIO()
-        pd.DataFrame(table, columns=[one.name for one in fields(RasterRow)]).to_parquet(file, index=False)
+        pq.write_table(pa.Table.from_pylist(table, schema=schema), file)
         self.store.write("rasters.parquet", file.getvalue())
 
 

@@ -86,8 +86,9 @@ def _unreadable(place: str, error: SuperpointError) -> Source:
 
 
 def _read_json(place: str) -> dict[str, Any]:
+    content = read_document(place)
     try:
-        document = json.loads(read_document(place))
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{shown(place)} is not JSON: {error}; give a STAC Item or ItemCollection") from error
     if not isinstance(document, dict):

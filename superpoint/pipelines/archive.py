@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.runs import Progress, RasterRow, RunFolder, begin_run, now_text
-from superpoint.errors import DiskFullError, SuperpointError, TilesFailedError, UnreachableError
+from superpoint.errors import SuperpointError, TilesFailedError, UnreachableError
 from superpoint.pipelines.progress import live_progress
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _heartbeat(archive: Archive, shown: Shown) -> Iterator[None]:
     def beat() -> None:
         while True:
             shown(archive.progress())
-            with suppress(UnreachableError, DiskFullError):
+            with suppress(SuperpointError):  # the work itself says so, if it lasts
                 archive.folder.write_progress(archive.progress())
             if over.wait(BEAT):
                 return

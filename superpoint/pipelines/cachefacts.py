@@ -21,7 +21,6 @@ from superpoint.cache.holdings import (
     sources_in,
 )
 from superpoint.errors import InputError
-from superpoint.pipelines.superpixeljobs import Tally
 from superpoint.tiles import TileGrid
 
 if TYPE_CHECKING:
@@ -144,6 +143,8 @@ def cache_info(settings: CacheInfoSettings) -> Info:
 
 
 def _sums(group: TiledGroup) -> TileSums:
+    from superpoint.pipelines.superpixeljobs import Tally  # loads kernels
+
     grid = TileGrid(shape=group.georeference.shape, size=group.tile_size)
     sums, tally = TileSums(n_tiles=len(grid)), Tally()
     hosts: Counter[str] = Counter()

@@ -80,7 +80,7 @@ def forecast(settings: SuperpixelizeSettings) -> Forecast:
             if _add(found, plan, settings):
                 todo.append(plan)
         except SuperpointError as error:
-            found.problems.append((source.paths[0] if source.paths else source.name, str(error)))
+            found.problems.append((source.label, str(error)))
     if todo:
         _time(found, todo, settings)
     return found

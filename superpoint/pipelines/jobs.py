@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -159,12 +160,14 @@ def _on_cluster(works: Iterable[Work], client: Client, conduct: Conduct) -> None
         while True:
             while len(in_flight) < room.now() and (found := _next_job(courses, waiting)):
                 course, batch, job = found
-                future = client.submit(batch.call, job, conduct, pure=False)
+                with _scheduler_asked():
+                    future = client.submit(batch.call, job, conduct, pure=False)
                 in_flight[future] = found
                 completed.add(future)
             if not in_flight:
                 return
-            future = next(completed)
+            with _scheduler_asked():
+                future = next(completed)
             course, batch, job = in_flight.pop(future)
             course.n_out -= 1
             batch.collect(_result(future, batch, job))
@@ -189,12 +192,26 @@ def _next_job(courses: list[_Course], waiting: Iterator[Work]) -> tuple[_Course,
 
 
 def _result(future: Future[Any], batch: Batch[Any, Any], job: Any) -> Any:  # noqa: ANN401  # a batch's own types
-    if future.cancelled() or future.status == "lost":
-        raise UnreachableError("the Dask scheduler is gone; what is done is kept, run the same command to go on")
-    error = future.exception()
+    with _scheduler_asked():
+        if future.cancelled() or future.status == "lost":
+            raise CancelledError
+        error = future.exception()
+        if error is None:
+            return future.result()
     if isinstance(error, DiskFullError):
         raise error
-    return future.result() if error is None else batch.lost(job, error)
+    return batch.lost(job, error)
+
+
+@contextmanager
+def _scheduler_asked() -> Iterator[None]:
+    """Say in one sentence that the scheduler is gone."""
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        raise UnreachableError(
+            "the Dask scheduler is gone; what is done is kept, run the same command to go on"
+        ) from error
 
 
 class _Room:
@@ -207,7 +224,8 @@ class _Room:
 
     def now(self) -> int:
         if time.monotonic() - self._counted > COUNT_THREADS_EVERY:
-            self._room = JOBS_PER_THREAD * (sum(self._client.nthreads().values()) or 1)
+            with _scheduler_asked():
+                self._room = JOBS_PER_THREAD * (sum(self._client.nthreads().values()) or 1)
             self._counted = time.monotonic()
         return self._room
 
@@ -255,8 +273,7 @@ def attempt[Result](call: Callable[[], Result], conduct: Conduct) -> Outcome[Res
 
 def run_tile(job: TileJob, conduct: Conduct) -> TileRecord:
     """Compute, write and record one tile, unless another run did meanwhile; this is what a worker runs."""
-    meanwhile = job.group.ledger.read(job.tile)
-    if meanwhile and meanwhile.state == "done" and not job.group.damage(meanwhile):
+    if meanwhile := attempt(lambda: _done(job), conduct).value:
         return meanwhile
 
     def write() -> TileRecord:
@@ -266,6 +283,9 @@ def run_tile(job: TileJob, conduct: Conduct) -> TileRecord:
 
     outcome = attempt(write, conduct)
     if outcome.value is None:
+        # What another run did in the same time stands.
+        if meanwhile := attempt(lambda: _done(job), conduct).value:
+            return meanwhile
         record = _failed(job, conduct, outcome)
     else:
         record = replace(outcome.value, attempts=outcome.attempts, seconds=round(outcome.seconds, 3))
@@ -286,6 +306,12 @@ def lost_tile(job: TileJob, error: BaseException) -> TileRecord:
     with suppress(UnreachableError):
         job.group.ledger.write(record)
     return record
+
+
+def _done(job: TileJob) -> TileRecord | None:
+    """Return the record of a tile that is done and intact, whoever did it."""
+    record = job.group.ledger.read(job.tile)
+    return record if record and record.state == "done" and not job.group.damage(record) else None
 
 
 def _failed(job: TileJob, conduct: Conduct, outcome: Outcome[Any]) -> TileRecord:

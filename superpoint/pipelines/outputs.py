@@ -116,7 +116,7 @@ def write_item(
         assets["cog"] = OutputAsset(
             path=str(output.absolute()), title=f"{title} (COG)", bands=bands, n_bytes=output.stat().st_size
         )
-    places = [beside(group.path, ".json")] + ([str(output.absolute().with_suffix(".json"))] if output else [])
+    places = [beside(group.path, ".json")] + ([str(output.absolute().with_suffix(".stac.json"))] if output else [])
     for place in places:
         folder, _, key = place.rpartition("/")
         item = item_of(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from superpoint.cache.runs import find_run
 from superpoint.errors import InputError
@@ -12,12 +13,23 @@ from superpoint.pipelines.settings import LabelSettings, SuperpixelizeSettings
 from superpoint.pipelines.superpixelize import superpixelize
 
 if TYPE_CHECKING:
+    from superpoint.pipelines.label import PseudoMask
     from superpoint.pipelines.settings import RetrySettings
+    from superpoint.pipelines.superpixelize import LabelMap
 
 log = logging.getLogger("superpoint")
 
 
-def retry(settings: RetrySettings) -> list[Any]:
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """What came of the rasters that were tried again."""
+
+    run: str
+    label_maps: list[LabelMap] = field(default_factory=list)
+    pseudo_masks: list[PseudoMask] = field(default_factory=list)
+
+
+def retry(settings: RetrySettings) -> Retried:
     """Try a run's rasters again that are not done, under the run's own id and settings.
 
     Parameters
@@ -27,8 +39,8 @@ def retry(settings: RetrySettings) -> list[Any]:
 
     Returns
     -------
-    list of LabelMap or PseudoMask
-        As the run's command returns.
+    Retried
+        What the run's command returns of them.
 
     Raises
     ------
@@ -47,7 +59,8 @@ def retry(settings: RetrySettings) -> list[Any]:
     again = [number for number in range(manifest["n_rasters"]) if number not in done]
     if not again:
         log.info("all %d rasters of run %s are done", manifest["n_rasters"], folder.run)
-        return []
+        return Retried(run=folder.run)
     if manifest["command"] == "label":  # what is done is found in the cache
-        return label(LabelSettings(**asked), run=folder.run)
-    return superpixelize(SuperpixelizeSettings(**asked), run=folder.run, only=again)
+        return Retried(run=folder.run, pseudo_masks=label(LabelSettings(**asked), run=folder.run))
+    label_maps = superpixelize(SuperpixelizeSettings(**asked), run=folder.run, only=again)
+    return Retried(run=folder.run, label_maps=label_maps)

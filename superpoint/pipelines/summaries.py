@@ -11,9 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from superpoint.pipelines.label import PseudoMask
 from superpoint.pipelines.progress import in_words
-from superpoint.pipelines.superpixelize import LabelMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +27,13 @@ if TYPE_CHECKING:
     from superpoint.pipelines.demo import Demo
     from superpoint.pipelines.evaluate import Evaluation
     from superpoint.pipelines.forecast import Forecast
+    from superpoint.pipelines.label import PseudoMask
     from superpoint.pipelines.predict import Map
     from superpoint.pipelines.report import Report
+    from superpoint.pipelines.retry import Retried
     from superpoint.pipelines.run import Run
     from superpoint.pipelines.status import Status
+    from superpoint.pipelines.superpixelize import LabelMap
     from superpoint.pipelines.train import Training
     from superpoint.pipelines.train_affinity import AffinityTraining
 
@@ -115,11 +116,9 @@ def of_status(found: Status) -> RenderableType:
     return Group(_facts(f"run {found.run}", rows), *lines, *hint)
 
 
-def of_retry(results: Sequence[LabelMap | PseudoMask]) -> RenderableType:
+def of_retry(tried: Retried) -> RenderableType:
     """Summarize what a run made when it was tried again."""
-    masks = [result for result in results if isinstance(result, PseudoMask)]
-    label_maps = [result for result in results if isinstance(result, LabelMap)]
-    return Group(of_pseudo_masks(masks), of_label_maps(label_maps))
+    return Group(of_pseudo_masks(tried.pseudo_masks), of_label_maps(tried.label_maps))
 
 
 def of_report(written: Report) -> RenderableType:

@@ -162,7 +162,7 @@ def _label_map(
     found: dict[int, LabelMap],
 ) -> Work:
     """Yield the batches of jobs that make one raster's label map; what fails is its own failure."""
-    entry = archive.begin(number, raster=source.paths[0], name=source.name)
+    entry = archive.begin(number, raster=source.label, name=source.name)
     try:
         ready: list[Ready] = []
         yield from make_ready(source, settings, ready)

@@ -54,6 +54,16 @@ class Traits:
     """The command that installs `package`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class MemoryNeed:
+    """What one call of an algorithm takes at its peak, beyond the image and the mask that it is given."""
+
+    bytes_per_px: float
+    """For each pixel, the labels included."""
+    fixed_bytes: int = 0
+    """Whatever the image: what is imported for the call, and what it works in."""
+
+
 @runtime_checkable
 class SuperpixelAlgorithm(Protocol):
     """A frozen dataclass of an algorithm's parameters that can be called on an image.
@@ -113,6 +123,15 @@ class ChecksBands(Protocol):
 
     def check_bands(self, n_bands: int) -> None:
         """Raise `InputError` with one sentence if rasters of so many bands cannot be superpixelized."""
+        ...
+
+
+@runtime_checkable
+class TellsMemory(Protocol):
+    """What an algorithm may offer beyond the contract: to say what it needs, so that workers can be given enough."""
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call on an image of so many bands takes: the most of images as they come."""
         ...
 
 

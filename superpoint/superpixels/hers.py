@@ -23,7 +23,7 @@ import numpy as np
 
 from superpoint.superpixels import IS_FILE, file_digests
 from superpoint.superpixels.affinity import gaussian_weights, mean_weights
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.hierarchy import Hierarchy, build_hierarchy
 from superpoint.superpixels.parameters import check_shapes, set_numbers
 
@@ -37,6 +37,7 @@ CONNECTIVITY = 4  # the contract's
 HALO_CELLS = 4
 HALO_BLOCK = 16  # the learned affinities' alignment
 DAL_HALO = 128  # as far as a learned affinity sees, pixels
+DAL_BYTES = 1000 * 2**20  # PyTorch, and the network's layers over a block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,11 @@ class Hers:
         if self.affinity == "dal":
             pixels = max(pixels, DAL_HALO)
         return -(-pixels // HALO_BLOCK) * HALO_BLOCK
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: the graph and its trees; learned affinities also PyTorch and a block's layers."""
+        fixed_bytes = DAL_BYTES if self.affinity == "dal" else 0
+        return MemoryNeed(bytes_per_px=46 + 6 * n_bands, fixed_bytes=fixed_bytes)
 
     def __call__(
         self,

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from superpoint.scaling import Scaling
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.clustering import (
     FARTHEST,
     LANES,
@@ -58,6 +58,7 @@ SAMPLED = 5  # sweeps but the last look at every so many-th row, where cells are
 MAX_LEVELS = 200  # quantised values fit 8 bits
 MAX_COMPACTNESS = 1e6  # beyond any use: colour has no say left, and its square must be a number
 DEFAULT_HALO_CELLS = 6
+CELL_BYTES = 200  # of a centre: its sums, its row of distances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,10 @@ class Slic:
         exact_halo = (2 * self.iterations + 5) * cell + ROUNDS * speck + cell / 2 + 1
         default = (DEFAULT_HALO_CELLS + 1 / 2) * cell + 1
         return math.ceil(exact_halo if exact else min(default, exact_halo))
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: runs and quantised bands, more of them in an image of noise, and the centres."""
+        return MemoryNeed(bytes_per_px=8 + 3 * n_bands + CELL_BYTES / (SPREAD * self.region_size) ** 2)
 
     def __call__(
         self,

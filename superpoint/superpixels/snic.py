@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numba import njit
 
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.lattice import Lattice
 from superpoint.superpixels.parameters import check_shapes, joined_halo, set_numbers
 from superpoint.superpixels.repair import repair_labels
@@ -93,6 +93,10 @@ class Snic:
             If `exact`: a pixel's label depends on all that is nearer to any seed.
         """
         return joined_halo(self.name, self.region_size, exact=exact)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: quantised bands, and candidates as far as the queue ever grows."""
+        return MemoryNeed(bytes_per_px=20 + 1.3 * n_bands + 100 / self.region_size**2)
 
     def __call__(
         self,

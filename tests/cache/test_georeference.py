@@ -17,6 +17,8 @@ from superpoint.cache.cogs import CogProfile, write_cog
 from superpoint.cache.georeference import Georeference
 from superpoint.cache.groups import ArraySpec, open_group
 from superpoint.cache.rasters import open_raster
+from superpoint.pipelines.label import label
+from superpoint.pipelines.settings import LabelSettings
 from superpoint.tiles import TileGrid
 from tests.smallworld import write_raster
 
@@ -139,7 +141,8 @@ class Seen(NamedTuple):
 
     crs: pyproj.CRS | None
     transform: Affine
-    values: NDArray[np.uint32]
+    values: NDArray[np.generic]
+    nodata: float
 
 
 CASES = {
@@ -212,44 +215,42 @@ def ids(shape: tuple[int, int]) -> NDArray[np.uint32]:
 def seen_by_gdal(name: str) -> Seen:
     with rasterio.open(name) as dataset:
         crs = pyproj.CRS(dataset.crs.to_wkt(version="WKT2_2019")) if dataset.crs else None
-        assert dataset.nodata == 0
-        return Seen(crs, dataset.transform, dataset.read(1))
+        return Seen(crs, dataset.transform, dataset.read(1), dataset.nodata)
 
 
 def seen_by_rioxarray(array: xr.DataArray) -> Seen:
-    crs = array.rio.crs
-    assert array.rio.nodata == 0
-    return Seen(crs and pyproj.CRS(crs.to_wkt(version="WKT2_2019")), array.rio.transform(), array.to_numpy())
+    crs = pyproj.CRS(array.rio.crs.to_wkt(version="WKT2_2019")) if array.rio.crs else None
+    return Seen(crs, array.rio.transform(), array.to_numpy(), array.rio.nodata)
 
 
 def seen_by_odc(array: xr.DataArray) -> Seen:
     box = array.odc.geobox
-    return Seen(box.crs and box.crs.proj, box.transform, array.to_numpy())
+    return Seen(box.crs and box.crs.proj, box.transform, array.to_numpy(), array.odc.nodata)
 
 
-def readings(zarr: str, cog: str) -> Iterator[tuple[str, Seen]]:
-    """Read both outputs in every way but GDAL's of Zarr."""
+def readings(zarr: str, cog: str, name: str = "labels") -> Iterator[tuple[str, Seen]]:
+    """Read an array of a group, and the first band of a COG, in every way but GDAL's of Zarr."""
     yield "COG, GDAL", seen_by_gdal(cog)
     with rioxarray.open_rasterio(cog) as array:
         yield "COG, rioxarray", seen_by_rioxarray(array[0])
         yield "COG, odc.geo", seen_by_odc(array[0])
     for decode in ("coordinates", "all"):  # what xarray does by itself, and what rioxarray asks for
         with xr.open_zarr(zarr, decode_coords=decode) as dataset:
-            yield f"Zarr, rioxarray, {decode}", seen_by_rioxarray(dataset.labels)
-            yield f"Zarr, odc.geo, {decode}", seen_by_odc(dataset.labels)
-            assert dataset.odc.geobox == dataset.labels.odc.geobox
+            yield f"Zarr, rioxarray, {decode}", seen_by_rioxarray(dataset[name])
+            yield f"Zarr, odc.geo, {decode}", seen_by_odc(dataset[name])
+            assert dataset.odc.geobox == dataset[name].odc.geobox
 
 
 def is_in_place(seen: Seen, case: Case) -> bool:
-    """Whether values are found where the raster has them, by coordinates of pixel centres."""
-    rows, cols = (index.ravel() for index in np.indices(case.shape))
-    found = np.array(~seen.transform @ (case.transform @ (cols + 0.5, rows + 0.5)))
+    """Whether the centre of every pixel is where the raster has it."""
+    rows, cols = (index.ravel() + 0.5 for index in np.indices(case.shape))
     # To a millionth of a pixel: GDAL computes a Zarr array's transform from the coordinates of its pixels.
-    return (
-        seen.crs == (pyproj.CRS(case.crs) if case.crs else None)
-        and np.allclose(found, (cols + 0.5, rows + 0.5), rtol=0, atol=1e-6)
-        and np.array_equal(seen.values, ids(case.shape))
-    )
+    found = np.allclose(~seen.transform @ (case.transform @ (cols, rows)), (cols, rows), rtol=0, atol=1e-6)
+    return found and seen.crs == (pyproj.CRS(case.crs) if case.crs else None)
+
+
+def has_ids(seen: Seen, case: Case) -> bool:
+    return np.array_equal(seen.values, ids(case.shape)) and seen.nodata == 0
 
 
 quiet_readers = pytest.mark.filterwarnings(
@@ -261,15 +262,18 @@ quiet_readers = pytest.mark.filterwarnings(
 @quiet_readers
 @pytest.mark.parametrize("case", CASES)
 def test_readers_find_every_pixel_in_its_place(outputs: Callable[[str], tuple[str, str]], case: str) -> None:
-    wrong = [reader for reader, seen in readings(*outputs(case)) if not is_in_place(seen, CASES[case])]
-    assert wrong == []
+    for reader, seen in readings(*outputs(case)):
+        assert is_in_place(seen, CASES[case]), reader
+        assert has_ids(seen, CASES[case]), reader
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in UNSEEN_BY_GDAL and CASES[case].crs])
 def test_gdal_finds_every_pixel_of_a_zarr_array_in_its_place(
     outputs: Callable[[str], tuple[str, str]], case: str
 ) -> None:
-    assert is_in_place(seen_by_gdal(f'ZARR:"{outputs(case)[0]}":/labels'), CASES[case])
+    seen = seen_by_gdal(f'ZARR:"{outputs(case)[0]}":/labels')
+    assert is_in_place(seen, CASES[case])
+    assert has_ids(seen, CASES[case])
 
 
 @pytest.mark.skipif(rasterio.__gdal_version__ >= "3.13", reason="GDAL 3.13 reads spatial:transform")
@@ -280,7 +284,26 @@ def test_gdal_says_that_it_sees_no_transform_of_some_zarr_arrays(
     with pytest.warns(NotGeoreferencedWarning):
         seen = seen_by_gdal(f'ZARR:"{outputs(case)[0]}":/labels')
     assert seen.crs == pyproj.CRS(CASES[case].crs)
-    np.testing.assert_array_equal(seen.values, ids(CASES[case].shape))
+    assert has_ids(seen, CASES[case])
+
+
+@quiet_readers
+@pytest.mark.parametrize("case", ["rotated", "past 180 degrees", "no CRS"])
+def test_a_pseudo_mask_and_its_evidence_lie_where_their_raster_lies(tmp_path: Path, case: str) -> None:
+    crs, transform, shape = CASES[case]
+    image = np.random.default_rng(0).integers(0, 255, (3, *shape), np.uint8)
+    raster = write_raster(tmp_path / "raster.tif", image, crs=crs, transform=transform)
+    points, output = tmp_path / "points.csv", tmp_path / "mask.tif"
+    points.write_text("row,col,class\n3,4,dark\n33,60,bright\n")
+    settings = LabelSettings(rasters=[raster], points=points, cache=tmp_path, tile=32, region_size=8, output=output)
+    (mask,) = label(settings)
+    for array, cog in (("pseudo_mask", output), ("vote_share", output.with_suffix(".evidence.tif"))):
+        expected = seen_by_gdal(str(cog))
+        assert expected.nodata == {"pseudo_mask": 255, "vote_share": 0}[array]
+        for reader, seen in readings(mask.path, str(cog), array):
+            assert is_in_place(seen, CASES[case]), reader
+            assert seen.nodata == expected.nodata
+            np.testing.assert_array_equal(seen.values, expected.values)
 
 
 @quiet_readers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import rasterio
-from servers import CUT, SILENT, FileServer, file_server, make_bucket, s3_server, use_s3
+from servers import CUT, SILENT, FileServer, file_server, make_bucket, publish, s3_server, use_s3
 
 from superpoint.cache import objects
 from superpoint.cache.handles import close_handles
@@ -61,11 +61,18 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     return bucket
 
 
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
+@pytest.fixture(scope="module")
+def files() -> Iterator[FileServer]:
     with file_server() as server:
         yield server
+
+
+@pytest.fixture
+def web(files: FileServer, monkeypatch: pytest.MonkeyPatch) -> FileServer:
+    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
+    files.fail(None)
+    files.asked()
+    return files
 
 
 @pytest.fixture
@@ -174,14 +181,13 @@ def test_an_item_in_a_bucket_names_what_lies_beside_it(s3: str, make_raster: Cal
 
 
 def test_an_endpoint_and_public_buckets_are_said_in_the_words_of_gdal_and_of_obstore(
-    monkeypatch: pytest.MonkeyPatch, s3: str, tif: bytes
+    monkeypatch: pytest.MonkeyPatch, s3_endpoint: str, s3: str, tif: bytes
 ) -> None:
-    url = put(s3, "a.tif", tif)
+    url = publish(s3_endpoint, s3, "a.tif", tif)
     assert gdal_options(url)["AWS_HTTPS"] == "NO"
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
-    make_public(s3)
     raster = open_raster(url)
     np.testing.assert_array_equal(raster.read(whole(raster))[0], noise())
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.org:9000/")
@@ -189,10 +195,6 @@ def test_an_endpoint_and_public_buckets_are_said_in_the_words_of_gdal_and_of_obs
     assert (options["AWS_S3_ENDPOINT"], options["AWS_HTTPS"]) == ("s3.example.org:9000", "YES")
     assert options["AWS_VIRTUAL_HOSTING"] == "FALSE"
     assert object_store("s3://b").config["endpoint"] == "https://s3.example.org:9000/"
-
-
-def make_public(bucket: str) -> None:
-    """Let everybody read: moto asks nobody for a signature."""
 
 
 def test_settings_in_gdals_own_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,85 +232,70 @@ def test_a_store_is_the_same_while_the_environment_is(monkeypatch: pytest.Monkey
 
 
 def test_a_raster_on_a_web_server_is_read_and_named_by_its_etag(web: FileServer, tif: bytes) -> None:
-    web.files["/a b.tif"] = tif
-    raster = open_raster(f"{web.url}/a b.tif")
+    raster = open_raster(web.put("/a b.tif", tif))
     np.testing.assert_array_equal(raster.read(whole(raster))[0], noise())
     assert object_facts(f"{web.url}/a b.tif") == raster.files[0][1:]
-    web.files["/a b.tif"] = tif + b"more"
+    web.put("/a b.tif", tif + b"more")
     assert open_raster(f"{web.url}/a b.tif").identity() != raster.identity()
 
 
 def test_a_signature_in_an_address_is_used_and_kept_from_keys_and_messages(web: FileServer, tif: bytes) -> None:
-    web.files["/a.tif"] = tif
+    web.put("/a.tif", tif)
     signed = [f"{web.url}/a.tif?versionId=3&X-Amz-Signature={name}&X-Amz-Expires=60" for name in ("one", "other")]
     first, second = (open_raster(url) for url in signed)
     assert first.identity() == second.identity()
     assert first.identity()["path"] == f"{web.url}/a.tif?versionId=3"
-    assert all("X-Amz-Signature" in path for _, path in web.asked)
-    web.failure = SILENT
+    assert all("X-Amz-Signature" in path for path in web.asked())
+    web.fail(SILENT)
     with pytest.raises(UnreachableError) as caught:
         first.read(whole(first))
     assert "Signature" not in str(caught.value)
 
 
 def test_open_handles_spare_requests(web: FileServer, tif: bytes) -> None:
-    web.files["/a.tif"] = tif
-    raster = open_raster(f"{web.url}/a.tif")
+    raster = open_raster(web.put("/a.tif", tif))
     window = Window(row=0, col=0, n_rows=9, n_cols=9)
     raster.read(window)
-    before = len(web.asked)
+    assert web.asked()
     raster.read(window)
     raster.read(Window(row=20, col=20, n_rows=9, n_cols=9))  # of the same block
-    assert len(web.asked) == before
+    assert not web.asked()
 
 
 @pytest.mark.parametrize("failure", [503, 429, SILENT])
 def test_a_server_that_does_not_answer_is_no_fault_of_the_raster(
     web: FileServer, tif: bytes, failure: str | int
 ) -> None:
-    web.files["/a.tif"] = tif
-    raster = open_raster(f"{web.url}/a.tif")
+    raster = open_raster(web.put("/a.tif", tif))
     raster.read(Window(row=0, col=0, n_rows=9, n_cols=9))
-    web.failure = failure
+    web.fail(failure)
     with pytest.raises(UnreachableError, match=r"/a.tif does not answer: .*; try again later"):
         raster.read(whole(raster))
     with pytest.raises(UnreachableError, match="does not answer"):
         open_raster(f"{web.url}/a.tif")
-    web.failure = None
+    web.fail(None)
     np.testing.assert_array_equal(raster.read(whole(raster))[0], noise())
 
 
-def test_a_server_that_is_gone_is_no_fault_of_the_raster(web: FileServer, tif: bytes) -> None:
-    web.files["/a.tif"] = tif
-    raster = open_raster(f"{web.url}/a.tif")
-    web.shutdown()
-    web.socket.close()
-    with pytest.raises(UnreachableError, match="does not answer: .*refused"):
-        raster.read(whole(raster))
+def test_a_server_that_is_gone_is_no_fault_of_the_raster(tif: bytes) -> None:
+    with file_server() as server:
+        raster = open_raster(server.put("/a.tif", tif))
+        server.stop()
+        with pytest.raises(UnreachableError, match=r"does not answer: .*refused"):
+            raster.read(whole(raster))
 
 
-def test_a_server_that_comes_back_at_once_is_not_even_noticed(
-    web: FileServer, tif: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    web.files["/a.tif"] = tif
-    raster = open_raster(f"{web.url}/a.tif")
+def test_a_server_that_comes_back_at_once_is_not_even_noticed(web: FileServer, tif: bytes) -> None:
+    raster = open_raster(web.put("/a.tif", tif))
     raster.read(Window(row=0, col=0, n_rows=9, n_cols=9))
-    web.failure = SILENT
-    ask = objects.object_facts
-
-    def back_again(url: str) -> tuple[int, str]:
-        web.failure = None
-        return ask(url)
-
-    monkeypatch.setattr("superpoint.cache.handles.object_facts", back_again)
+    web.fail(SILENT, times=1)
     np.testing.assert_array_equal(raster.read(whole(raster))[0], noise())
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "does not exist"), (403, "access denied")])
 def test_an_object_that_went_away_is_bad_input(web: FileServer, tif: bytes, status: int, words: str) -> None:
-    web.files["/a.tif"] = tif
-    raster = open_raster(f"{web.url}/a.tif")
-    web.failure = status
+    raster = open_raster(web.put("/a.tif", tif))
+    web.fail(status)
     with pytest.raises(InputError, match=f"/a.tif .*{words}"):
         raster.read(whole(raster))
 
@@ -320,14 +307,14 @@ def test_a_damaged_object_is_told_from_a_silent_server(
     content = make_raster(noise(), compress="deflate", tiled=True, blockxsize=128, blockysize=128).read_bytes()
     middle = len(content) // 2
     cut, altered = content[: len(content) - 9000], content[:middle] + bytes(100) + content[middle + 100 :]
-    web.files["/a.tif"] = cut if damage == "cut short" else altered
+    web.put("/a.tif", cut if damage == "cut short" else altered)
     raster = open_raster(f"{web.url}/a.tif")
     with pytest.raises(InputError, match=r"cannot read .*/a.tif at row 0, col 0: .* damaged or cut short"):
         raster.read(whole(raster))
 
 
 def test_a_vrt_here_may_name_what_lies_on_a_server(web: FileServer, tif: bytes, tmp_path: Path) -> None:
-    web.files["/a.tif"] = tif
+    web.put("/a.tif", tif)
     (tmp_path / "a.vrt").write_text(
         f'<VRTDataset rasterXSize="{SIDE}" rasterYSize="{SIDE}"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
         f"<SourceFilename>/vsicurl/{web.url}/a.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource>"
@@ -337,7 +324,7 @@ def test_a_vrt_here_may_name_what_lies_on_a_server(web: FileServer, tif: bytes, 
     np.testing.assert_array_equal(raster.read(whole(raster))[0], noise())
     assert [name for name, *_ in raster.files] == ["a.vrt", f"{web.url}/a.tif"]
     close_handles()
-    web.failure = SILENT
+    web.fail(SILENT)
     with pytest.raises(UnreachableError):
         raster.read(whole(raster))
 
@@ -346,19 +333,19 @@ def test_a_vrt_here_may_name_what_lies_on_a_server(web: FileServer, tif: bytes, 
 
 
 def test_lists_are_read_from_servers_and_name_what_lies_beside_them(web: FileServer, tif: bytes) -> None:
-    web.files |= {"/lists/rasters.txt": b"a.tif\n../b.tif\n# c.tif\n/d.tif\n", "/lists/a.tif": tif}
-    sources = find_sources([f"{web.url}/lists/rasters.txt?x=1"])
+    web.put("/lists/a.tif", tif)
+    sources = find_sources([web.put("/lists/rasters.txt", b"a.tif\n../b.tif\n# c.tif\n/d.tif\n") + "?x=1"])
     assert [source.paths[0].removeprefix(web.url) for source in sources] == ["/lists/a.tif", "/b.tif", "/d.tif"]
     assert open_source(sources[0]).shape == (SIDE, SIDE)
-    with pytest.raises(InputError, match="/b.tif does not exist"):
+    with pytest.raises(InputError, match=r"/b.tif does not exist"):
         open_source(sources[1])
 
 
 def test_a_document_that_ends_too_soon_is_asked_for_again_and_then_is_the_servers_fault(web: FileServer) -> None:
-    web.files["/a.txt"] = b"a.tif\n" * 1000
-    assert read_document(f"{web.url}/a.txt") == web.files["/a.txt"]
-    web.failure = CUT
-    with pytest.raises(UnreachableError, match="a.txt does not answer"):
+    content = b"a.tif\n" * 1000
+    assert read_document(web.put("/a.txt", content)) == content
+    web.fail(CUT)
+    with pytest.raises(UnreachableError, match=r"a.txt does not answer"):
         read_document(f"{web.url}/a.txt")
 
 
@@ -367,7 +354,7 @@ def test_a_document_too_large_to_be_a_list_is_refused(
 ) -> None:
     monkeypatch.setattr(objects, "MAX_DOCUMENT_BYTES", 100)
     (tmp_path / "a.txt").write_bytes(bytes(101))
-    web.files["/a.txt"] = bytes(101)
+    web.put("/a.txt", bytes(101))
     for place in (str(tmp_path / "a.txt"), f"{web.url}/a.txt", put(s3, "a.txt", bytes(101))):
         with pytest.raises(InputError, match=r"a.txt has more than .* too much for a list"):
             read_document(place)
@@ -382,11 +369,9 @@ def test_a_search_is_followed_to_its_last_page(web: FileServer) -> None:
         links = [{"rel": "next", "href": following}] if following else []
         return json.dumps({"type": "FeatureCollection", "features": [item], "links": links}).encode()
 
-    web.files |= {
-        "/collections/c/items": page("a", "/collections/c/page2"),
-        "/collections/c/page2": page("b", f"{web.url}/collections/c/page3"),
-        "/collections/c/page3": page("c", "/collections/c/items"),
-    }
+    web.put("/collections/c/items", page("a", "/collections/c/page2"))
+    web.put("/collections/c/page2", page("b", f"{web.url}/collections/c/page3"))
+    web.put("/collections/c/page3", page("c", "/collections/c/items"))
     sources = find_sources([f"{web.url}/collections/c/items?limit=1"])
     assert [source.name for source in sources] == ["a", "b", "c"]
 
@@ -394,7 +379,7 @@ def test_a_search_is_followed_to_its_last_page(web: FileServer) -> None:
 def test_what_a_list_names_on_a_server_that_fails_is_a_problem_of_its_own(
     web: FileServer, tif: bytes, tmp_path: Path
 ) -> None:
-    web.files["/a.tif"] = tif
+    web.put("/a.tif", tif)
     (tmp_path / "list.txt").write_text(f"{web.url}/a.tif\n{web.url}/collections/c/items/gone\n")
     good, bad = find_sources([tmp_path / "list.txt"])
     assert (good, bad.name) == (Source(name="a", paths=(f"{web.url}/a.tif",)), "gone")

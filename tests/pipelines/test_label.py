@@ -231,7 +231,7 @@ def test_the_output_is_a_cog_with_its_evidence_and_account_beside_it(
     (mask,) = label(settings(raster, points, output=output))
     assert mask.output == str(output)
     assert sorted(file.name for file in output.parent.iterdir()) == [
-        "mask.evidence.tif", "mask.points.parquet", "mask.tif",
+        "mask.evidence.tif", "mask.points.parquet", "mask.stac.json", "mask.tif",
     ]  # fmt: skip
     with rasterio.open(raster) as source, rasterio.open(output) as dataset:
         assert (dataset.crs, dataset.transform, dataset.nodata) == (source.crs, source.transform, IGNORE)

@@ -17,7 +17,7 @@ from superpoint.errors import InputError
 from superpoint.superpixels import import_package
 from superpoint.superpixels.adapters.colours import N_COLOURS, three_bands, to_bytes
 from superpoint.superpixels.adapters.frames import Frame, superpixelize_framed
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.parameters import check_counts, joined_halo, merge_size, set_numbers
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class FastSlic:
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: three bands of the frame, and what repairs the labels."""
+        return MemoryNeed(bytes_per_px=37 + 4.4 * n_bands)
 
     def __call__(
         self,

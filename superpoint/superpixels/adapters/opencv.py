@@ -16,7 +16,7 @@ from superpoint.errors import MissingExtraError
 from superpoint.superpixels import import_package
 from superpoint.superpixels.adapters.colours import N_COLOURS, three_bands, to_bytes
 from superpoint.superpixels.adapters.frames import Frame, superpixelize_framed
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.parameters import check_counts, joined_halo, merge_size, set_numbers
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     """Makes OpenCV's object from its module, the image (rows, cols, bands) and the step of the grid."""
 
 LEAST_STEPS = 3  # SEEDS fails on less
+IMPORT_BYTES = 24 * 2**20  # of OpenCV
 _TRAITS = Traits(
     bands="any, of 8 bits",
     nodata="filled",
@@ -75,6 +76,13 @@ class Seeds:
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: the bytes, and a histogram of all bins of its bands for each block of any size."""
+        largest = max(2 ** (self.levels - 1), self.region_size)
+        bins = self.bins ** min(n_bands, N_COLOURS)
+        histograms = sum(4 * bins / (largest / 2**level) ** 2 for level in range(self.levels))
+        return MemoryNeed(bytes_per_px=20 + 4 * n_bands + histograms, fixed_bytes=IMPORT_BYTES)
 
     def __call__(
         self,
@@ -139,6 +147,10 @@ class Lsc:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact)
 
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: the bytes, ten features of each pixel, and what repairs the labels."""
+        return MemoryNeed(bytes_per_px=max(30 + 8 * n_bands, 12.5 * n_bands), fixed_bytes=IMPORT_BYTES)
+
     def __call__(
         self,
         image: NDArray[np.float32],
@@ -190,6 +202,10 @@ class Slico:
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: the bytes, distances, and what repairs the labels."""
+        return MemoryNeed(bytes_per_px=max(22 + 7 * n_bands, 12.5 * n_bands), fixed_bytes=IMPORT_BYTES)
 
     def __call__(
         self,

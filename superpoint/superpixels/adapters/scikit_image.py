@@ -17,7 +17,7 @@ import numpy as np
 
 from superpoint.superpixels import import_package
 from superpoint.superpixels.adapters.frames import Frame, superpixelize_framed
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.parameters import check_counts, joined_halo, merge_size, set_numbers
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class ScikitImageSlic:
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact, beyond=4 * self.sigma)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: the image in several copies, and what repairs the labels."""
+        return MemoryNeed(bytes_per_px=45 + 11.5 * n_bands, fixed_bytes=16 * 2**20)
 
     def __call__(
         self,
@@ -137,6 +141,10 @@ class Felzenszwalb:
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact, beyond=4 * self.sigma)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: edges to all eight neighbours, sorted, in float64."""
+        return MemoryNeed(bytes_per_px=306 + 12 * n_bands, fixed_bytes=16 * 2**20)
 
     def __call__(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 
 from superpoint.superpixels import import_package
 from superpoint.superpixels.adapters.frames import Frame, superpixelize_framed
-from superpoint.superpixels.algorithm import Traits
+from superpoint.superpixels.algorithm import MemoryNeed, Traits
 from superpoint.superpixels.parameters import check_counts, joined_halo, merge_size, set_numbers
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class SimpleItkSlic:
     def halo(self, *, exact: bool = False) -> int:
         """Return the pixels to read around a tile; a `ValueError` if `exact`."""
         return joined_halo(self.name, self.region_size, exact=exact)
+
+    def memory_need(self, n_bands: int) -> MemoryNeed:
+        """Return what a call takes: copies of the bands, or what repairs the labels; and the toolkit itself."""
+        return MemoryNeed(bytes_per_px=max(28 + 8 * n_bands, 12.5 * n_bands), fixed_bytes=110 * 2**20)
 
     def __call__(
         self,
