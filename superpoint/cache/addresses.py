@@ -17,7 +17,7 @@ GDAL_PREFIXES = {
 }
 URL_STARTS = tuple(f"{scheme}://" for scheme in GDAL_PREFIXES)
 FILE_SYSTEM = re.compile(r"/vsi(s3|gs|az|curl)(?:_streaming)?/(.*)", re.DOTALL)
-ARCHIVE = re.compile(r"/vsi(?:zip|tar|7z|rar|gzip|subfile/[^,]*,)/?(.*)", re.DOTALL)
+ARCHIVE = re.compile(r"/vsi(?:(?:zip|tar|7z|rar|gzip)/|subfile/[^,]*,)(.*)", re.DOTALL)
 ARCHIVE_URL = re.compile(r"(zip|tar|gzip)://([^!]+)(?:!/?(.*))?", re.DOTALL)
 ARCHIVE_SUFFIX = re.compile(r"\.(?:zip|kmz|tar|tgz|tar\.gz|7z|rar|gz)(?=/|$)", re.IGNORECASE)
 

@@ -20,9 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import BaseError
+from pyproj.exceptions import ProjError
 
 from superpoint.cache.georeference import Georeference
-from superpoint.cache.groups import TiledGroup, load_group
+from superpoint.cache.groups import LAYOUT_VERSION, TiledGroup, load_group
 from superpoint.cache.holdings import ACCOUNT, GROUPS, ITEM, PARTS, ROOT, RUNS, read_provenance, sources_in
 from superpoint.cache.keys import digest
 from superpoint.cache.parts import TileParts
@@ -190,17 +191,24 @@ def _layout_damages(holding: Holding, found: _Found) -> Iterator[str]:
     except (InputError, ValueError, KeyError, TypeError, AttributeError):
         yield "zarr.json cannot be read"
         return
-    if digest(group.provenance) != holding.digest or not _is_source_grid(group):
+    if digest(group.provenance) != holding.digest or not _is_on_its_grid(group, document["attributes"]):
         yield "zarr.json differs from what was written: what it says is not what the group is named after"
     for name, expected in arrays.items():
         yield from _array_damages(group, name, expected)
 
 
-def _is_source_grid(group: TiledGroup) -> bool:
-    """Return whether a group lies where the source of its provenance does, which its name vouches for."""
-    grids = [source["grid"] for source in sources_in(group.provenance) if "grid" in source]
+def _is_on_its_grid(group: TiledGroup, attributes: dict[str, Any]) -> bool:
+    """Return whether a group says, in all ways, that it lies where the source of its provenance does."""
     own = group.georeference
-    return all(grid == {"shape": [*own.shape], "transform": [*own.transform], "crs": own.crs} for grid in grids)
+    grids = [source["grid"] for source in sources_in(group.provenance) if "grid" in source]
+    if any(grid != {"shape": [*own.shape], "transform": [*own.transform], "crs": own.crs} for grid in grids):
+        return False
+    try:
+        said = own.convention_attributes() if group.provenance["layout"] == LAYOUT_VERSION else {}
+    except ProjError:  # what was a CRS
+        return False
+    said.pop("zarr_conventions", None)  # words
+    return said.items() <= attributes.items()
 
 
 def _array_damages(group: TiledGroup, name: str, expected: Any) -> Iterator[str]:  # noqa: ANN401  # JSON

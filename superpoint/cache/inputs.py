@@ -113,7 +113,7 @@ def find_sources(
         raise InputError(str(found[0].problem) if found else "the inputs name no raster")
     unique: dict[Hashable, Source] = {}
     for source in found:
-        unique.setdefault((source.paths or source.problem, source.mask), source)
+        unique.setdefault((source.item, source.paths or source.problem, source.mask), source)
     return list(unique.values())
 
 

@@ -112,7 +112,10 @@ def _of_pages(document: dict[str, Any], place: str, choice: AssetChoice) -> Iter
     """Make sources of a collection of items, and of the pages that follow it on a server."""
     seen = {place}
     while True:
-        for item in document.get("features") or ():
+        items = document.get("features")
+        if not isinstance(items, list):
+            raise InputError(f"{shown(place)} has no list of features; give a STAC ItemCollection")
+        for item in items:
             yield _source(item, _own_place(item, place), choice)
         following = _following(document, place)
         if following is None or following in seen:

@@ -99,24 +99,24 @@ def test_a_flipped_bit_anywhere_in_a_group_is_found(kept: Path, which: int, wher
     after[where % len(after)] ^= 1 << bit
     file.write_bytes(after)
     try:
-        found = sentences(kept)
-        if found:
+        if sentences(kept):
             return
-        # Another way of writing the very same JSON is no damage, and what zarr.json says in passing nobody reads.
-        assert file.name.endswith(".json")
-        assert load_group(find_holding(kept, "scene").path).georeference == GRID
-        assert is_same_but_for_words(json.loads(before), json.loads(after))
+        # The very same said in another way is no damage.
+        if file.suffix == ".json":
+            assert as_read(before) == as_read(after)
+        else:
+            axis = file.parents[1].name
+            group = load_group(find_holding(kept, "scene").path)
+            np.testing.assert_array_equal(np.asarray(group.array(axis)), GRID.coordinates()[axis])
     finally:
         file.write_bytes(before)
 
 
-def is_same_but_for_words(before: Any, after: Any) -> bool:  # noqa: ANN401  # JSON
-    essential = ("shape", "data_type", "chunk_grid", "codecs", "fill_value", "consolidated_metadata", "chunks")
-    ours = {"superpoint"}
-    attributes = [document.get("attributes", {}) for document in (before, after)]
-    return all(before.get(name) == after.get(name) for name in essential) and all(
-        attributes[0].get(name) == attributes[1].get(name) for name in ours
-    )
+def as_read(document: bytes) -> dict[str, Any]:
+    """Return JSON without the words that tell people of conventions."""
+    read: dict[str, Any] = json.loads(document)
+    read.get("attributes", {}).pop("zarr_conventions", None)
+    return read
 
 
 def test_chunks_that_no_entry_knows_are_told_and_are_no_damage(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import rioxarray  # noqa: F401  # gives data arrays their .rio
 import xarray as xr
 import zarr
 from affine import Affine
+from numcodecs import Zstd
 
 from superpoint.cache.georeference import Georeference
 from superpoint.cache.groups import ArraySpec, TiledGroup, chunk_of, load_group, open_group
@@ -86,14 +87,24 @@ def test_a_written_tile_is_answered_with_size_and_digest_of_each_chunk_that_is_s
     assert not (Path(group.path) / "b/c").exists()
 
 
-def test_the_bytes_of_a_tile_are_what_zarr_itself_writes(tmp_path: Path) -> None:
-    group = group_in(tmp_path / "ours")
-    write(group)
-    other = group_in(tmp_path / "zarr")
-    zarr.open_group(other.path, mode="r+")["labels"][:] = LABELS
-    for file in Path(group.path).rglob("*"):
-        if file.is_file():
-            assert file.read_bytes() == (Path(other.path) / file.relative_to(group.path)).read_bytes()
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "float32"])
+def test_chunks_are_those_of_zarr_itself_to_every_reader(tmp_path: Path, dtype: str) -> None:
+    values = (LABELS % 200).astype(dtype)
+    values[:64, 64:128] = 0  # a chunk of nothing but fill value
+    spec = {"values": ArraySpec(dtype=dtype, fill_value=0, long_name="values")}
+    ours, theirs = group_in(tmp_path / "ours", arrays=spec), group_in(tmp_path / "theirs", arrays=spec)
+    write(ours, values, "values")
+    zarr.open_group(theirs.path, mode="r+")["values"][:] = values
+    np.testing.assert_array_equal(zarr.open_group(ours.path, mode="r")["values"][:], values)
+    chunks = [
+        {
+            str(file.relative_to(group.path)): Zstd().decode(file.read_bytes())
+            for file in Path(group.path).glob("*/c/*/*")
+        }
+        for group in (ours, theirs)
+    ]
+    assert chunks[0] == {key: value for key, value in chunks[1].items() if not key.startswith(("x", "y"))}
+    assert "values/c/0/1" not in chunks[0]
 
 
 def test_shards_hold_the_chunks_of_a_tile_and_read_the_same(tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def test_a_label_map_becomes_polygons_with_statistics_of_its_source(raster: Path
     for number in some.tolist():
         inside = labels == number
         assert table.area_px[number] == inside.sum()
-        assert table.mean_3[number] == pytest.approx(image[2][inside].mean(), rel=1e-6)
-        assert table.std_1[number] == pytest.approx(image[0][inside].std(), rel=1e-6)
+        assert table.mean_blue[number] == pytest.approx(image[2][inside].mean(), rel=1e-6)
+        assert table.std_red[number] == pytest.approx(image[0][inside].std(), rel=1e-6)
     assert table.crs == crs
 
 
@@ -106,7 +106,7 @@ def test_statistics_of_a_raster_that_is_gone_or_changed_are_refused_in_one_sente
         export(cache, tmp_path / "map.parquet")
     assert not (tmp_path / "map.parquet").exists()
     export(cache, tmp_path / "map.parquet", raster=elsewhere)
-    assert gpd.read_parquet(tmp_path / "map.parquet").mean_1.notna().all()
+    assert gpd.read_parquet(tmp_path / "map.parquet").mean_red.notna().all()
 
 
 def test_a_label_map_that_is_not_whole_or_damaged_is_not_exported(tmp_path: Path) -> None:

@@ -304,16 +304,16 @@ def test_a_cache_on_an_object_store_is_cared_for_in_the_same_way(
         use_s3(monkeypatch, endpoint)
         make_bucket(endpoint, "archive")
         cache = "s3://archive/cache"
-        label_map = label_map_of(raster, cache)
+        label_map = label_map_of(raster, cache, tile=128)
         other = make_group(cache, name="other")
         Store(other.path).write("labels/c/0/0", b"")
         listing = cache_ls(CacheLsSettings(cache=cache))
-        assert [(kept.path, kept.n_done) for kept in listing.kept] == [(other.path, 6), (label_map.path, 12)]
-        assert cache_info(CacheInfoSettings(cache=tmp_path, key=label_map.path)).tiles.n_done == 12
+        assert [(kept.path, kept.n_done) for kept in listing.kept] == [(other.path, 6), (label_map.path, 4)]
+        assert cache_info(CacheInfoSettings(cache=tmp_path, key=label_map.path)).tiles.n_done == 4
         assert [words.partition(" has")[0] for words in verify(cache)] == ["tile 0.0: labels/c/0/0"]
-        Store(label_map.path).delete(["labels/c/0/2"])
-        assert verify(cache, "scene") == ["tile 0.2: labels/c/0/2 is missing"]
-        assert label_map_of(raster, cache).n_computed == 1
+        Store(label_map.path).delete(["labels/c/0/1"])
+        assert verify(cache, "scene") == ["tile 0.1: labels/c/0/1 is missing"]
+        assert label_map_of(raster, cache, tile=128).n_computed == 1
         assert verify(cache, "scene") == []
         written = cache_export(CacheExportSettings(cache=cache, key="scene", output=tmp_path / "scene.parquet"))
         assert written.n_polygons == label_map.n_superpixels
