@@ -17,8 +17,8 @@ or on a cluster, and is disturbed at a random moment:
 The same command is then given again. It must end with exit code 0, all objects of all label maps must have the bytes
 of the undisturbed ones, with none missing and none too many; no object of a tile that was intact may have been written
 again, and every tile that was not intact must have been. After half of the damages `superpoint cache verify` is asked
-first; it must find the damaged tiles, all of them and no others. Whether a tile was intact is told from the bytes in the
-cache, not from what a run says. A round's plan depends on `--seed` and its number alone; when exactly a kill hits
+first; it must find the damaged tiles, all of them and no others. Whether a tile was intact is told from the bytes in
+the cache, not from what a run says. A round's plan depends on `--seed` and its number alone; when exactly a kill hits
 does not.
 
 Prints a line a round and a table, and exits with 1 if anything did not hold. Needs Linux; `full` needs root.
@@ -163,11 +163,13 @@ def draw_plan(number: int, kind: str, rng: np.random.Generator, *, store: str) -
     is_small = where == "s3"
     n_rasters = 1 if is_small else int(rng.integers(1, 3))
     sides = (200, 420) if is_small else (200, 900)
-    tile = 16 * int(rng.integers(5 if is_small else 4, 9 if is_small else 17))
+    shapes = [(int(rng.integers(*sides)), int(rng.integers(*sides))) for _ in range(n_rasters)]
+    largest = min(128 if is_small else 256, max(map(min, shapes)) // 2)  # two tiles at least in each direction
+    tile = 16 * int(rng.integers(4, largest // 16 + 1))
     return Plan(
         number=number,
         kind=kind,
-        shapes=tuple((int(rng.integers(*sides)), int(rng.integers(*sides))) for _ in range(n_rasters)),
+        shapes=tuple(shapes),
         n_bands=int(rng.integers(1, 5)),
         dtype=str(rng.choice(["uint8", "uint16", "float32"])),
         has_holes=bool(rng.random() < 0.7),  # noqa: PLR2004

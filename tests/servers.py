@@ -98,6 +98,7 @@ class _Files(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Files
 
     def log_message(self, *args: object) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    type Damage = Callable[[bytes, np.random.Generator], bytes | None]
+
 _DIGEST = r"-[0-9a-f]{32}"
 _ENTRY = re.compile(rf"label-maps/(.*{_DIGEST})\.ledger/(\d+\.\d+)\.json")
 KINDS = {
@@ -82,9 +84,7 @@ def delete(data: bytes, rng: np.random.Generator) -> None:  # as the others
     """Leave nothing."""
 
 
-def damage(
-    cache: str, how: Callable[[bytes, np.random.Generator], bytes | None], rng: np.random.Generator, *, n_objects: int
-) -> dict[str, str]:
+def damage(cache: str, how: Damage, rng: np.random.Generator, *, n_objects: int) -> dict[str, str]:
     """Damage some objects of a cache, of all kinds alike, and return the kind of each by its key."""
     store = Store(cache)
     keys = sorted(stored.key for stored in store.list() if stored.n_bytes)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from superpoint.cache.holdings import Holding
 
-HASHERS = 8  # threads that read and hash the chunks of a group; hashing does not hold the interpreter
+HASHERS = 16  # threads that read and hash the chunks of a group; hashing does not hold the interpreter
 NOWHERE = Georeference(shape=(1, 1), transform=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0), crs=None)
 
 _one_hierarchy = threading.Lock()  # each is held in memory whole

@@ -103,8 +103,8 @@ class Guard:
             return garbage.key in self.runs
         if self.since is None:
             return False
-        name = garbage.key.rpartition("-")[0]
-        return garbage.used > self.since - CLOCKS or _place(garbage.path) in self.places or name in self.names
+        name, place = garbage.key.rpartition("-")[0], f"{garbage.kind}/{garbage.key}{ROOT}"
+        return garbage.used > self.since - CLOCKS or place in self.places or name in self.names
 
 
 def guard_of(cache: Store) -> Guard:

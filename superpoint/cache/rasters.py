@@ -134,24 +134,56 @@ class Raster:
         UnreachableError
             If a server does not answer, or does not send what was asked for.
         """
-        image, known = self._read_bands(window)
-        valid = known.any(axis=0) & np.isfinite(image).all(axis=0)
-        if self.alpha:
-            valid &= self._look(self.path, window, lambda dataset: dataset.read(self.alpha, window=_area(window)) > 0)
-        if self.mask:
-            valid &= self._unmasked(self.mask, window)
+        image, known = self._read_bands(window, np.dtype(np.float32))
+        valid = self._valid(window, known) & np.isfinite(image).all(axis=0)
         image[~known] = np.nan
         image[:, ~valid] = 0
         return image, valid
 
-    def _read_bands(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a window as `read` does, but integers as such where every band of each valid pixel has a value.
+
+        Parameters
+        ----------
+        window : Window
+            Inside the raster.
+
+        Returns
+        -------
+        image : array of shape (bands, rows, cols)
+            Of the raster's data type, or float32; 0 where not valid.
+        valid : bool array of shape (rows, cols)
+            As of `read`.
+        """
+        stored = np.dtype(self.dtype)
+        if stored.kind not in "iu":
+            return self.read(window)
+        image, known = self._read_bands(window, stored)
+        valid = self._valid(window, known)
+        if not (known | ~valid).all():
+            image = image.astype(np.float32)
+            image[~known] = np.nan
+        image[:, ~valid] = 0
+        return image, valid
+
+    def _valid(self, window: Window, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return where any band is known and neither alpha nor mask says no."""
+        valid: NDArray[np.bool_] = known.any(axis=0)
+        if self.alpha:
+            valid &= self._look(self.path, window, lambda dataset: dataset.read(self.alpha, window=_area(window)) > 0)
+        if self.mask:
+            valid &= self._unmasked(self.mask, window)
+        return valid
+
+    def _read_bands(self, window: Window, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         if not self.parts:
-            return self._look(self.path, window, partial(_read, bands=self.bands, window=window, alignment=None))
-        image = np.empty((len(self.bands), *window.shape), np.float32)
+            look = partial(_read, bands=self.bands, window=window, alignment=None, dtype=dtype)
+            return self._look(self.path, window, look)
+        image = np.empty((len(self.bands), *window.shape), dtype)
         known = np.empty(image.shape, np.bool_)
         for place, band in enumerate(self.bands):
             part = self.parts[band - 1]
-            look = partial(_read, bands=(1,), window=window, alignment=part.alignment)
+            look = partial(_read, bands=(1,), window=window, alignment=part.alignment, dtype=dtype)
             image[place : place + 1], known[place : place + 1] = self._look(part.path, window, look)
         return image, known
 
@@ -185,7 +217,8 @@ class Raster:
         facts = facts_of(path)
         if facts is None and not Path(holder(path)).exists():
             raise InputError(f"{path} is gone; put it back and run the same command again")
-        refuse_changed(path, (facts,) if facts else (), self.files)
+        if facts and facts not in self.files:  # mostly the first of them
+            refuse_changed(path, (facts,), self.files)
         return facts
 
     def _recognise(self, path: str, dataset: Any) -> None:  # noqa: ANN401  # rasterio publishes no types
@@ -203,7 +236,7 @@ def _read(
     bands: tuple[int, ...],
     window: Window,
     alignment: Alignment | None,
-    dtype: type | None = np.float32,
+    dtype: np.dtype[Any] | None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read bands and where each is known, both of shape (bands, rows, cols)."""
     if alignment:

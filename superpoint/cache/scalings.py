@@ -100,8 +100,8 @@ def _place(rasters: Sequence[Raster], cache: Store | Path | str) -> tuple[Store,
 
 def _pieces(
     rasters: Sequence[Raster], on_pixels: Callable[[int], None]
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
     for raster in rasters:
         for tile in TileGrid(shape=raster.shape, size=window_of(raster)):
-            yield raster.read(tile.core)
+            yield raster.read_stored(tile.core)
             on_pixels(tile.core.n_rows * tile.core.n_cols)

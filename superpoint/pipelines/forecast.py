@@ -139,7 +139,7 @@ def _time(found: Forecast, plans: list[Plan], settings: SuperpixelizeSettings) -
 
 def _compute(plan: Plan, tile: Tile, settings: SuperpixelizeSettings) -> int:
     """Compute a tile as a worker would, with the statistics of its own window; return its size as stored."""
-    image, valid = plan.raster.read(tile.read)
+    image, valid = plan.raster.read_stored(tile.read)
     measured = measure_scaling(lambda: [(image, valid)], n_bands=len(image), dtype=plan.raster.dtype)
     scaling: Scaling = measured or flat_scaling(plan.raster)
     recipe = Recipe(raster=plan.raster, algorithm=plan.algorithm, scaling=scaling, seed=settings.seed)

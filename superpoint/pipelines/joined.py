@@ -56,8 +56,13 @@ def rounds_of(ready: Ready) -> Iterator[Round]:
             job_of=lambda tile: RelabelJob(pieces=pieces, group=group, tile=tile, lookup=lookups[tile.name]),
             weight=(1 - WINDOW_SHARE) / 2,
         )
-    for parts in (pieces, windows):
-        parts.delete()
+    delete_parts(ready)
+
+
+def delete_parts(ready: Ready) -> None:
+    """Delete what was kept on the way to a label map."""
+    for name in ("pieces", "windows"):
+        TileParts.of(ready.group, name).delete()
 
 
 def _resolve(pieces: TileParts, grid: TileGrid, algorithm: SuperpixelAlgorithm) -> dict[str, NDArray[np.uint32]]:

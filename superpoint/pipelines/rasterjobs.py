@@ -183,7 +183,7 @@ class CountJob:
     def compute(self) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Return where counts are not 0, and these."""
         counts = self.wanted.zeros()
-        self.wanted.count(*self.raster.read(self.window), counts)
+        self.wanted.count(*self.raster.read_stored(self.window), counts)
         where = np.flatnonzero(counts)
         return where, counts.reshape(-1)[where]
 
@@ -284,7 +284,7 @@ def _scaling_of(raster: Raster, windows: Sequence[Window]) -> Scaling | None:
     while isinstance(wanted, Pass):
         counts = wanted.zeros()
         for window in windows:
-            wanted.count(*raster.read(window), counts)
+            wanted.count(*raster.read_stored(window), counts)
         wanted = wanted.resolve(counts)
     return wanted
 

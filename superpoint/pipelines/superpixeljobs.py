@@ -13,6 +13,7 @@ import numpy as np
 
 from superpoint.superpixels.algorithm import Origin, ReadsStored
 from superpoint.superpixels.joining import look, number_ids, paint, tabulate, tiles_seeing
+from superpoint.superpixels.pieces import ids_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,11 +46,12 @@ class Recipe:
     def labels_of(self, tile: Tile) -> NDArray[np.uint32]:
         """Return the labels of all that a tile reads."""
         window = tile.read
-        image, valid = self.raster.read(window)
         origin = Origin(row=window.row, col=window.col, raster_shape=self.raster.shape)
         if isinstance(self.algorithm, ReadsStored):
+            image, valid = self.raster.read_stored(window)
             labels = self.algorithm.from_stored(image, valid, self.scaling, origin=origin)
         else:
+            image, valid = self.raster.read(window)
             rng = np.random.default_rng([self.seed, *tile.index])
             labels = self.algorithm(self.scaling.apply(image, valid), valid, origin=origin, rng=rng)
         if labels.dtype != np.uint32 or labels.shape != valid.shape:
@@ -172,6 +174,6 @@ class Tally:
 def _count_ids(core: NDArray[np.uint32]) -> dict[str, Any]:
     """Tell the superpixels that lie inside a tile from those that touch its edge and may go on beyond."""
     edge = np.unique(np.concatenate([core[0], core[-1], core[:, 0], core[:, -1]]))
-    n_all = int(np.count_nonzero(np.unique(core)))
+    n_all = int(np.count_nonzero(ids_in(core)))
     edge_ids = edge[edge > 0].tolist()
     return {"n_inside": n_all - len(edge_ids), "edge_ids": edge_ids}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
-from functools import cache
-from importlib.metadata import entry_points, packages_distributions, version
+import sys
+from functools import cache, lru_cache
+from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ IS_FILE = "is_file"  # in a parameter's metadata: its value is a file's path, an
 
 def algorithm_names() -> list[str]:
     """Return the names of the installed algorithms, sorted."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted({entry.name for entry in _entries(tuple(sys.path))})
 
 
 def make_algorithm(name: str, parameters: Mapping[str, object]) -> SuperpixelAlgorithm:
@@ -93,6 +94,12 @@ def _digest(path: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+@lru_cache(maxsize=4)
+def _entries(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of all packages on the path; looking takes as long as superpixelizing a small raster."""
+    return tuple(entry_points(group=GROUP))
+
+
 def load_algorithm(name: str) -> type[SuperpixelAlgorithm]:
     """Return the class of the algorithm `name`, whether or not the package that it calls is there.
 
@@ -103,7 +110,7 @@ def load_algorithm(name: str) -> type[SuperpixelAlgorithm]:
     MissingExtraError
         If the class cannot be imported.
     """
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
+    found = [entry for entry in _entries(tuple(sys.path)) if entry.name == name]
     if not found:
         raise InputError(f"unknown superpixel algorithm {name!r}; known: {', '.join(algorithm_names())}")
     try:

@@ -244,6 +244,19 @@ def test_the_groups_of_a_run_in_progress_stay_however_old_they_are(tmp_path: Pat
     assert delete(tmp_path, garbage) == [group.path, other.path]
 
 
+def test_what_tiles_must_know_of_one_another_stays_while_a_run_goes_on_with_it(tmp_path: Path) -> None:
+    group = make_group(tmp_path)
+    parts = TileParts.of(group, "windows")
+    Store(parts.path).write("0.0/labels.npy.zst", b"1")
+    age(group.path, days=OLD)
+    run = running(tmp_path, path=group.path)
+    garbage = found(tmp_path, leftovers=True)
+    assert [one.path for one in garbage] == [parts.path]
+    assert delete(tmp_path, garbage) == []
+    run.write_manifest(run.manifest() | {"state": "stopped"})
+    assert delete(tmp_path, garbage) == [parts.path]
+
+
 def test_a_run_that_is_not_heard_of_any_more_keeps_nothing(tmp_path: Path) -> None:
     group = old_group(tmp_path)
     run = running(tmp_path, path=group.path)

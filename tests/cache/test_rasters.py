@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
+from superpoint.cache.handles import close_handles
 from superpoint.cache.rasters import Raster, open_raster
 from superpoint.errors import InputError
 from superpoint.tiles import TileGrid, Window
@@ -75,6 +77,49 @@ def test_a_band_that_is_not_there_is_named(
         open_raster(make_raster(numbers(4)), bands=bands)
 
 
+def named(make_raster: Callable[..., Path]) -> Path:
+    """Write six bands: red, green and blue as the file marks them, two that are described, alpha."""
+    values = numbers(6, "uint8")
+    values[5] = 255
+    values[5, 6, 7] = 0
+    path = make_raster(values, photometric="RGB")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = (None, None, "blue", "NIR 842", "4", None)
+        roles = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.nir, ColorInterp.undefined]
+        dataset.colorinterp = [*roles, ColorInterp.alpha]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bands", "numbers", "names"),
+    [
+        (["nir", "RED"], (4, 1), ("NIR 842", "red")),
+        (["nir 842", 5, "2"], (4, 5, 2), ("NIR 842", "4", "green")),
+        (["4", 4], (5, 4), ("4", "NIR 842")),  # a name before a number
+        (["Blue"], (3,), ("blue",)),
+        ([], (1, 2, 3, 4, 5), ("red", "green", "blue", "NIR 842", "4")),
+    ],
+)
+def test_bands_are_chosen_by_description_colour_or_number(
+    make_raster: Callable[..., Path], bands: list[int | str], numbers: tuple[int, ...], names: tuple[str, ...]
+) -> None:
+    raster = open_raster(named(make_raster), bands=bands)
+    assert (raster.bands, raster.band_names) == (numbers, names)
+
+
+def test_a_band_name_that_nobody_or_several_have_is_answered_with_what_there_is(
+    make_raster: Callable[..., Path],
+) -> None:
+    words = "has no band 'swir'; bands: 1 red, 2 green, 3 blue, 4 NIR 842, 5 4, 6 alpha"
+    with pytest.raises(InputError, match=words):
+        open_raster(named(make_raster), bands=["swir"])
+    path = make_raster(numbers(3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("x", "y", "X")
+    with pytest.raises(InputError, match="has several bands called 'x', 1, 3; give the number"):
+        open_raster(path, bands=["x"])
+
+
 def test_a_raster_without_a_crs_is_read_in_pixel_space(make_raster: Callable[..., Path]) -> None:
     raster = open_raster(make_raster(numbers(1), crs=None))
     assert raster.georeference.crs is None
@@ -95,6 +140,76 @@ def test_a_raster_is_told_from_itself_after_a_change(make_raster: Callable[..., 
     status = path.stat()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
     assert open_raster(path).identity() != before
+
+
+def test_a_raster_that_changed_under_the_run_is_not_read_under_its_old_name(make_raster: Callable[..., Path]) -> None:
+    path = make_raster(numbers(2))
+    raster = open_raster(path)
+    raster.read(whole(raster))
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))  # no more than a clock may differ
+    raster.read(whole(raster))
+    make_raster(numbers(2) + 1)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**10))
+    with pytest.raises(InputError, match=r"scene.tif changed .* \(scene.tif\); run the same command again"):
+        raster.read(whole(raster))
+    path.unlink()
+    with pytest.raises(InputError, match=r"scene.tif is gone; put it back"):
+        raster.read(whole(raster))
+
+
+def mosaic(path: Path, source: Path) -> Path:
+    """Write a VRT of one band of one file."""
+    path.write_text(
+        f'<VRTDataset rasterXSize="{SHAPE[1]}" rasterYSize="{SHAPE[0]}"><VRTRasterBand dataType="UInt16" band="1">'
+        f'<SimpleSource><SourceFilename relativeToVRT="1">{source.name}</SourceFilename><SourceBand>1</SourceBand>'
+        f"</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    return path
+
+
+def test_a_vrt_is_told_from_itself_after_a_change_of_anything_it_is_made_of(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    values = numbers(1)
+    inner = mosaic(tmp_path / "inner.vrt", make_raster(values))
+    outer = mosaic(tmp_path / "outer.vrt", inner)
+    raster = open_raster(outer)
+    assert [name for name, *_ in raster.files] == ["outer.vrt", "inner.vrt", "scene.tif"]
+    np.testing.assert_array_equal(raster.read(whole(raster))[0], values)
+    make_raster(values, nodata=7)
+    os.utime(tmp_path / "scene.tif", ns=(10**18, 10**18))
+    assert open_raster(outer).identity() != raster.identity()
+    close_handles()
+    with pytest.raises(InputError, match=r"outer.vrt changed while it was worked on \(scene.tif\)"):
+        raster.read(whole(raster))
+
+
+def test_vrts_that_name_each_other_come_to_an_end(tmp_path: Path) -> None:
+    mosaic(tmp_path / "a.vrt", mosaic(tmp_path / "b.vrt", tmp_path / "a.vrt"))
+    raster = open_raster(tmp_path / "a.vrt")
+    assert [name for name, *_ in raster.files] == ["a.vrt", "b.vrt"]
+    with pytest.raises(InputError, match=r"cannot read .*a.vrt"):
+        raster.read(whole(raster))
+
+
+@pytest.mark.parametrize("form", ["/vsizip/{}/deep/scene.tif", "zip://{}!deep/scene.tif"])
+def test_a_raster_in_an_archive_is_told_by_the_archive(
+    make_raster: Callable[..., Path], tmp_path: Path, form: str
+) -> None:
+    archive, values = tmp_path / "a.zip", numbers(2)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(make_raster(values), "deep/scene.tif")
+    raster = open_raster(form.format(archive))
+    np.testing.assert_array_equal(raster.read(whole(raster))[0], values)
+    assert (raster.name, raster.files) == ("scene", (("a.zip", archive.stat().st_size, archive.stat().st_mtime_ns),))
+    with pytest.raises(InputError, match=r"raster .*gone.zip.* does not exist"):
+        open_raster(form.format(tmp_path / "gone.zip"))
+
+
+def test_what_nobody_can_tell_from_its_next_version_is_refused() -> None:
+    with pytest.raises(InputError, match=r"nobody can tell when /vsimem/a.tif changes; copy it"):
+        open_raster("/vsimem/a.tif")
 
 
 # --- where there is data
@@ -134,6 +249,15 @@ def test_a_transparent_pixel_is_not_valid_and_alpha_is_not_a_band_of_the_image(
     image, valid = raster.read(whole(raster))
     assert (raster.bands, image.shape) == ((1, 2, 3), (3, *SHAPE))
     assert np.argwhere(~valid).tolist() == [[6, 7]]
+
+
+def test_alpha_counts_wherever_it_is_and_however_many_bands_there_are(make_raster: Callable[..., Path]) -> None:
+    raster = open_raster(named(make_raster))
+    image, valid = raster.read(whole(raster))
+    assert np.argwhere(~valid).tolist() == [[6, 7]]
+    assert not image[:, 6, 7].any()
+    assert raster.has_gaps
+    assert open_raster(named(make_raster), bands=[1]).read(whole(raster))[1].sum() == valid.sum()
 
 
 def test_alpha_can_be_a_band_anywhere(make_raster: Callable[..., Path]) -> None:
@@ -224,6 +348,25 @@ def test_more_pixels_than_can_be_real_are_refused(tmp_path: Path) -> None:
         '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
     )
     with pytest.raises(InputError, match="declares 2000000000 x 2000000000 pixels, more than can be real"):
+        open_raster(path)
+
+
+def test_bands_without_end_are_refused_at_once_unless_some_are_chosen(tmp_path: Path) -> None:
+    bands = "".join(f'<VRTRasterBand dataType="Byte" band="{number}"/>' for number in range(1, 65_536))
+    path = tmp_path / "endless.vrt"
+    path.write_text(f'<VRTDataset rasterXSize="32" rasterYSize="32">{bands}</VRTDataset>')
+    with pytest.raises(InputError, match=r"65535 bands to be read at once .* choose with --bands"):
+        open_raster(path)
+    assert open_raster(path, bands=(65_535, 1)).bands == (65_535, 1)
+
+
+def test_a_transform_without_area_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "flat.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="9" rasterYSize="9"><GeoTransform>5, 0, 0, 6, 0, 0</GeoTransform>'
+        '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
+    )
+    with pytest.raises(InputError, match=r"flat.vrt declares a transform under which pixels have no area"):
         open_raster(path)
 
 

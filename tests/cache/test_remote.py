@@ -228,6 +228,18 @@ def test_a_store_is_the_same_while_the_environment_is(monkeypatch: pytest.Monkey
         object_store("ftp://b")
 
 
+def test_google_and_azure_are_reached_by_the_variables_that_gdal_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GS_NO_SIGN_REQUEST", "YES")
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT", raising=False)
+    google = object_store("gs://bucket/folder/")
+    assert (google.prefix, google.config["bucket"], google.config["skip_signature"]) == ("folder", "bucket", "true")
+    with pytest.raises(InputError, match=r"cannot set up az://container/folder: .*[Aa]ccount"):
+        object_store("az://container/folder")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "somebody")
+    azure = object_store("az://container/folder")
+    assert (azure.prefix, azure.config["account_name"]) == ("folder", "somebody")
+
+
 # --- the web
 
 

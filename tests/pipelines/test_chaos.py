@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import rasterio
 from smallworld import two_fields, write_raster
 from wreckage import damage, delete, differences, flip, intact_tiles, n_entries, objects_of, truncate, violations
 
+from superpoint.cache.parts import TileParts
+from superpoint.cache.stores import Store
 from superpoint.cache.turns import turn_at
-from superpoint.errors import DiskFullError, TilesFailedError
+from superpoint.errors import DiskFullError
 from superpoint.pipelines import superpixelize as module
 from superpoint.pipelines.settings import SuperpixelizeSettings
 from superpoint.pipelines.superpixelize import superpixelize
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wreckage import Objects
+    from wreckage import Damage, Objects
 
     from superpoint.cache.groups import TiledGroup
 
 TILE = 64
-BLOCKS = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "compress": "deflate"}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def rasters(tmp_path: Path) -> list[Path]:
     """Return two rasters of 12 and 6 tiles."""
     shapes = ((180, 250), (100, 190))
     images = [two_fields(shape, seed=number)[0] for number, shape in enumerate(shapes)]
-    return [write_raster(tmp_path / f"{number}.tif", image, **BLOCKS) for number, image in enumerate(images)]
+    return [write_raster(tmp_path / f"{number}.tif", image) for number, image in enumerate(images)]
 
 
 def settings(rasters: list[Path], cache: Path, **changes: object) -> SuperpixelizeSettings:
@@ -68,7 +68,7 @@ def mended(asked: SuperpixelizeSettings, expected: Objects, damaged: dict[str, s
 @pytest.mark.parametrize("how", [flip, truncate, delete])
 @pytest.mark.parametrize("algorithm", ["slic", "snic"])
 def test_what_is_damaged_is_computed_again_and_nothing_else(
-    rasters: list[Path], tmp_path: Path, algorithm: str, how: object
+    rasters: list[Path], tmp_path: Path, algorithm: str, how: Damage
 ) -> None:
     asked = settings(rasters, tmp_path / "cache", algorithm=algorithm)
     expected = undisturbed(rasters, algorithm=algorithm)
@@ -79,29 +79,20 @@ def test_what_is_damaged_is_computed_again_and_nothing_else(
         assert mended(asked, expected, damaged) == []
 
 
-def test_damaged_parts_of_a_joined_label_map_are_made_again(rasters: list[Path], tmp_path: Path) -> None:
-    asked = settings(rasters, tmp_path / "cache", algorithm="snic", halo=8)
-    expected = undisturbed(rasters, algorithm="snic", halo=8)
-    whole, status = rasters[0].read_bytes(), rasters[0].stat()
-    with rasterio.open(rasters[0]) as dataset:
-        offset = int(dataset.get_tag_item("BLOCK_OFFSET_3_2", "TIFF", bidx=1))
-    superpixelize(asked.model_copy(update={"rasters": asked.rasters[1:]}))
-    keep_scaling(asked, rasters[0])
-    rasters[0].write_bytes(whole[:offset] + bytes(len(whole) - offset))
-    os.utime(rasters[0], ns=(status.st_atime_ns, status.st_mtime_ns))
-    with pytest.raises(TilesFailedError, match="of 12 tiles of"):
+@pytest.mark.parametrize("how", [flip, truncate, delete])
+def test_damaged_parts_of_a_joined_label_map_are_made_again(
+    rasters: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Damage
+) -> None:
+    asked = settings(rasters, tmp_path / "cache", algorithm="snic")
+    expected = undisturbed(rasters, algorithm="snic")
+    with monkeypatch.context() as killed:
+        killed.setattr(TileParts, "delete", lambda _: None)  # as if killed before
         superpixelize(asked)
-    rasters[0].write_bytes(whole)
-    os.utime(rasters[0], ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert any(".parts/" in key for key in objects_of(asked.cache))
-    damaged = damage(asked.cache, flip, np.random.default_rng(1), n_objects=20)
+    entries = [key for key in objects_of(asked.cache) if key.endswith((".ledger/0.1.json", ".ledger/1.1.json"))]
+    Store(asked.cache).delete(key for key in entries if "-windows" not in key and "-pieces" not in key)
+    damaged = damage(asked.cache, how, np.random.default_rng(1), n_objects=40)
     assert {"part", "part's entry"} <= set(damaged.values())
     assert mended(asked, expected, damaged) == []
-
-
-def keep_scaling(asked: SuperpixelizeSettings, raster: Path) -> None:
-    """Measure a raster that will not be read whole any more."""
-    superpixelize(asked.model_copy(update={"rasters": [str(raster)], "algorithm": "slic"}))
 
 
 @pytest.mark.parametrize("algorithm", ["slic", "snic"])
@@ -146,10 +137,10 @@ def test_a_run_that_is_overtaken_between_its_rounds_finds_the_label_map_whole(
     assert differences(objects_of(asked.cache), expected) == []
 
 
-def test_a_killed_cluster_leaves_whole_tiles_and_the_next_run_goes_on(rasters: list[Path], tmp_path: Path) -> None:
+def test_a_run_killed_in_the_midst_of_its_rounds_goes_on_there(rasters: list[Path], tmp_path: Path) -> None:
     asked = settings(rasters, tmp_path / "cache", algorithm="snic", tile=32)
     expected = undisturbed(rasters, algorithm="snic", tile=32)
-    words = ["--cache", asked.cache, "--tile=32", "--region-size=8", "--algorithm=snic", "--scheduler=local:1"]
+    words = ["--cache", asked.cache, "--tile=32", "--region-size=8", "--algorithm=snic"]
     command = [sys.executable, "-m", "superpoint", "superpixelize", *asked.rasters, *words]
     victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 60
