@@ -103,10 +103,12 @@ def make_raster(source: Path, n_bands: int, side: int, *, folder: Path, noise: b
 
 def print_case(raster: Path, algorithm: SuperpixelAlgorithm, parameters: str, *, n_bands: int, tile: int) -> None:
     """Measure one case in a process of its own, and print its row."""
-    words = ("--measure", str(tile), "--algorithms", algorithm.name, "--parameters", parameters)
+    words = ("--algorithms", algorithm.name, "--parameters", parameters, "--measure")
     command = [sys.executable, __file__, str(raster), *words]
-    environment = os.environ | LIKE_A_WORKER
-    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    for side in (SMALL, tile):  # what compiles in one process leaves holes that the next would fill unnoticed
+        finished = subprocess.run(
+            [*command, str(side)], check=True, stdout=subprocess.PIPE, text=True, env=os.environ | LIKE_A_WORKER
+        )
     measured = int(finished.stdout.split()[-1])
     halo = algorithm.halo()
     estimate = worker_bytes(tile=tile, halo=halo, n_bands=n_bands, dtype="uint8", algorithm=algorithm)

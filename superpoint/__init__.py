@@ -18,24 +18,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from superpoint.pipelines.algorithms import Listed, algorithms
+    from superpoint.pipelines.cacheexport import cache_export
+    from superpoint.pipelines.cachefacts import cache_info
+    from superpoint.pipelines.care import cache_gc, cache_ls, cache_verify
     from superpoint.pipelines.compare import Compared, compare
     from superpoint.pipelines.cut import Cut, cut
     from superpoint.pipelines.evaluate import Evaluation, evaluate
+    from superpoint.pipelines.forecast import Forecast, forecast
     from superpoint.pipelines.label import PseudoMask, label
     from superpoint.pipelines.predict import Map, predict
+    from superpoint.pipelines.report import Report, report
+    from superpoint.pipelines.retry import Retried, retry
     from superpoint.pipelines.run import Run, run
     from superpoint.pipelines.settings import (
         AlgorithmsSettings,
+        CacheExportSettings,
+        CacheGcSettings,
+        CacheInfoSettings,
+        CacheLsSettings,
+        CacheVerifySettings,
         CompareSettings,
         CutSettings,
         EvaluateSettings,
         LabelSettings,
         PredictSettings,
+        ReportSettings,
+        RetrySettings,
         RunSettings,
+        StatusSettings,
         SuperpixelizeSettings,
         TrainAffinitySettings,
         TrainSettings,
     )
+    from superpoint.pipelines.status import Status, status
     from superpoint.pipelines.superpixelize import LabelMap, superpixelize
     from superpoint.pipelines.train import Training, train
     from superpoint.pipelines.train_affinity import AffinityTraining, train_affinity
@@ -45,12 +60,20 @@ __version__ = "0.1.0"
 _HOMES = {
     "settings": (
         "AlgorithmsSettings",
+        "CacheExportSettings",
+        "CacheGcSettings",
+        "CacheInfoSettings",
+        "CacheLsSettings",
+        "CacheVerifySettings",
         "CompareSettings",
         "CutSettings",
         "EvaluateSettings",
         "LabelSettings",
         "PredictSettings",
+        "ReportSettings",
+        "RetrySettings",
         "RunSettings",
+        "StatusSettings",
         "SuperpixelizeSettings",
         "TrainAffinitySettings",
         "TrainSettings",
@@ -65,37 +88,65 @@ _HOMES = {
     "predict": ("Map", "predict"),
     "evaluate": ("Evaluation", "evaluate"),
     "run": ("Run", "run"),
+    "forecast": ("Forecast", "forecast"),
+    "status": ("Status", "status"),
+    "retry": ("Retried", "retry"),
+    "report": ("Report", "report"),
+    "care": ("cache_gc", "cache_ls", "cache_verify"),
+    "cachefacts": ("cache_info",),
+    "cacheexport": ("cache_export",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AffinityTraining",
     "AlgorithmsSettings",
+    "CacheExportSettings",
+    "CacheGcSettings",
+    "CacheInfoSettings",
+    "CacheLsSettings",
+    "CacheVerifySettings",
     "CompareSettings",
     "Compared",
     "Cut",
     "CutSettings",
     "EvaluateSettings",
     "Evaluation",
+    "Forecast",
     "LabelMap",
     "LabelSettings",
     "Listed",
     "Map",
     "PredictSettings",
     "PseudoMask",
+    "Report",
+    "ReportSettings",
+    "Retried",
+    "RetrySettings",
     "Run",
     "RunSettings",
+    "Status",
+    "StatusSettings",
     "SuperpixelizeSettings",
     "TrainAffinitySettings",
     "TrainSettings",
     "Training",
     "algorithms",
+    "cache_export",
+    "cache_gc",
+    "cache_info",
+    "cache_ls",
+    "cache_verify",
     "compare",
     "cut",
     "evaluate",
+    "forecast",
     "label",
     "predict",
+    "report",
+    "retry",
     "run",
+    "status",
     "superpixelize",
     "train",
     "train_affinity",

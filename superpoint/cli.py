@@ -248,21 +248,21 @@ add_command(
     "Superpixelize rasters, tile by tile and without seams, into the cache.\n\n"
     "Examples: superpoint superpixelize ortho.tif --region-size 20 --workers 4 --output labels.tif\n\n"
     "superpoint superpixelize 'archive/**/*.tif' --cache s3://bucket/cache --scheduler tcp://host:8786\n\n"
-    "A killed run goes on where it stopped when the same command is given again. A raster that cannot be used is put "
-    "aside, the others go on.",
+    "A killed run goes on where it stopped when the same command is given again. A raster that cannot be used is "
+    "quarantined, the others go on.",
 )
 add_command(
     "status",
     forms.StatusSettings,
     summaries.of_status,
-    "Say how far a run is, while it runs and after: rasters, tiles, speed, and what was put aside, with reasons.\n\n"
+    "Say how far a run is, while it runs and after: rasters, tiles, speed, and what was quarantined, with reasons.\n\n"
     "Example: superpoint status latest",
 )
 add_command(
     "retry",
     forms.RetrySettings,
     summaries.of_retry,
-    "Try the rasters of a run again that were put aside or never begun, with the run's own settings.\n\n"
+    "Try the rasters of a run again that were quarantined or never begun, with the run's own settings.\n\n"
     "Example: superpoint retry 20260102T120000-1a2b3c",
 )
 add_command(

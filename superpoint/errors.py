@@ -27,7 +27,7 @@ class MissingExtraError(SuperpointError, ImportError):
 
 
 class TilesFailedError(SuperpointError, RuntimeError):
-    """Some rasters were put aside, or tiles of one; the others are done and stay in the cache."""
+    """Some rasters were quarantined, or tiles of one; the others are done and stay in the cache."""
 
     exit_code = 3
 

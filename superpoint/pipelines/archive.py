@@ -1,4 +1,4 @@
-"""A run as it goes: what became of each raster is written down, progress is shown, and what failed is put aside."""
+"""A run as it goes: what became of each raster is written down, progress is shown, and what failed is quarantined."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Entry:
         self.archive.n_done += 1
 
     def quarantine(self, error: Exception) -> None:
-        """Put the raster aside; the others go on."""
+        """Quarantine the raster; the others go on."""
         words = " ".join(str(error).split())
         reason = words if isinstance(error, SuperpointError) else f"{type(error).__name__}: {words}"
         failed = tuple(self.failed[:MOST_LISTED])
@@ -72,7 +72,7 @@ class Entry:
             self._end(state="quarantined", reason=reason, n_failed=len(self.failed), failed_tiles=failed)
         self.archive.failures.append((self.row, error))
         if len(self.archive) > 1:
-            log.warning("%s is put aside: %s", self.row.raster, reason)
+            log.warning("%s is quarantined: %s", self.row.raster, reason)
 
     def _end(self, **fields: Any) -> None:  # noqa: ANN401  # fields of the row
         seconds = round(time.perf_counter() - self.began, 3)
@@ -159,7 +159,7 @@ class Archive:
         if len(self) > 1:
             n_failed = len(self.failures)
             raise TilesFailedError(
-                f"{n_failed} of {len(self)} rasters were put aside, first {row.raster}: {row.reason}; "
+                f"{n_failed} of {len(self)} rasters were quarantined, first {row.raster}: {row.reason}; "
                 f"the others are done; {again}",
                 results=results,
             )

@@ -38,7 +38,7 @@ class Forecast:
 
     n_rasters: int
     problems: list[tuple[str, str]] = field(default_factory=list)
-    """The rasters that would be put aside, and why."""
+    """The rasters that would be quarantined, and why."""
     n_tiles: int = 0
     n_tiles_done: int = 0
     """In the cache, intact."""

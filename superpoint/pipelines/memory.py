@@ -6,11 +6,13 @@
 A step holds arrays of the window that is read, a tile with its halo on all sides. In bytes for each of its pixels,
 with b bands of s bytes as stored:
 
-    reading      (6 + s) b + 3: the image as float32, as GDAL decoded it, what is known of each band, twice
+    reading      (f + s + 2) b + 3: the image, as GDAL decoded it, what is known of each band, twice
     scaling      16 b + 2: the image, what is valid of it, the scaled one, what of it is not a number
-    labelling    8 b + 1 and what the algorithm says it needs; 4 b + 1 with one that scales as it reads
+    labelling    (f + 4) b + 1, and what the algorithm says it needs; f b + 1 with one that scales as it reads
     writing      21 where tiles are joined; else 4, and 20 for each pixel of the tile
     joining      4 for each tile that sees a part of the window, 9 as a rule, and 40 for each pixel of the tile
+
+f is 4, float32; but s with an algorithm that scales as it reads, where no band has gaps of its own.
 
 The base is a process that has imported and compiled everything, and the blocks that GDAL keeps. What is measured
 against this, and how: `benchmarks/memory.py`.
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 PROCESS_BYTES = 384 * 2**20  # Dask, GDAL, Numba and our kernels, which a machine's first process compiles
 BLOCK_CACHE_BYTES = 128 * 2**20  # of decoded blocks that GDAL keeps for all threads together: GDAL_CACHEMAX
+FLOAT_BYTES = 4
 SPARE = 1.15  # what allocators keep and small arrays take
 STRANGERS_NEED = (160.0, 24.0)  # bytes a pixel, and more for each band, of an algorithm that says nothing
 
@@ -56,7 +59,14 @@ class MemoryEstimate:
 
 
 def worker_bytes(
-    *, tile: int, halo: int, n_bands: int, dtype: str, algorithm: SuperpixelAlgorithm, threads: int = 1
+    *,
+    tile: int,
+    halo: int,
+    n_bands: int,
+    dtype: str,
+    algorithm: SuperpixelAlgorithm,
+    has_gaps: bool = False,
+    threads: int = 1,
 ) -> MemoryEstimate:
     """Estimate the memory of a worker process at its peak.
 
@@ -72,6 +82,8 @@ def worker_bytes(
         Data type of the raster.
     algorithm : SuperpixelAlgorithm
         With its parameters; `TellsMemory` says what it needs, strangers are taken to need much.
+    has_gaps : bool
+        Whether a pixel may be nodata in one band and not in another.
     threads : int
         Tiles that the process works on at a time.
 
@@ -89,10 +101,11 @@ def worker_bytes(
     """
     need = memory_need_of(algorithm, n_bands)
     window_px, core_px = (tile + 2 * halo) ** 2, tile**2
-    scales_itself = isinstance(algorithm, ReadsStored)
+    scales_itself, stored = isinstance(algorithm, ReadsStored), np.dtype(dtype).itemsize
+    image = stored if scales_itself and not has_gaps else FLOAT_BYTES
     steps: dict[str, float] = {
-        "reading": window_px * ((6 + np.dtype(dtype).itemsize) * n_bands + 3),
-        "labelling": window_px * ((4 if scales_itself else 8) * n_bands + 1 + need.bytes_per_px),
+        "reading": window_px * ((image + stored + 2) * n_bands + 3),
+        "labelling": window_px * ((image + (0 if scales_itself else FLOAT_BYTES)) * n_bands + 1 + need.bytes_per_px),
         "writing": window_px * 4 + core_px * 20,
     }
     if not scales_itself:

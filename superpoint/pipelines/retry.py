@@ -1,4 +1,4 @@
-"""A run again, for the rasters that were put aside or never begun."""
+"""A run again, for the rasters that were quarantined or never begun."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def retry(settings: RetrySettings) -> Retried:
     InputError
         If there is no such run, or it is running.
     TilesFailedError
-        If some are put aside again.
+        If some are quarantined again.
     """
     folder = find_run(settings.cache, settings.run)
     manifest = folder.manifest()

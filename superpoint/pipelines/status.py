@@ -21,14 +21,14 @@ class Status:
     run: str
     command: str
     state: str
-    """running, done, quarantined (some rasters were put aside), stopped, failed, or silent: killed, most likely."""
+    """running, done, quarantined (some rasters were quarantined), stopped, failed, or silent: killed, most likely."""
     started: str
     ended: str | None
     progress: Progress | None
     n_rasters: int
     done: int
     quarantined: list[RasterRow]
-    """The rasters that were put aside, with reasons."""
+    """The rasters that were quarantined, with reasons."""
     running: list[RasterRow]
     """Those that were begun and have not ended."""
     folder: str

@@ -106,11 +106,11 @@ def of_status(found: Status) -> RenderableType:
         "started": found.started,
         "ended": found.ended,
         "heard of": progress.updated if progress and not found.ended else None,
-        "rasters": f"{found.done:,} of {found.n_rasters:,} done, {len(found.quarantined)} put aside",
+        "rasters": f"{found.done:,} of {found.n_rasters:,} done, {len(found.quarantined)} quarantined",
         "progress": in_words(progress) if progress else None,
         "folder": found.folder,
     }
-    lines = [Text(f"put aside: {row.raster}: {row.reason}", style="yellow") for row in found.quarantined]
+    lines = [Text(f"quarantined: {row.raster}: {row.reason}", style="yellow") for row in found.quarantined]
     again = found.state in ("quarantined", "stopped", "failed", "silent")
     hint = [f"try again with: superpoint retry {found.run}"] if again else []
     return Group(_facts(f"run {found.run}", rows), *lines, *hint)

@@ -94,7 +94,7 @@ def superpixelize(
     InputError
         If a setting cannot be used, or the only raster.
     TilesFailedError
-        If some rasters were put aside; its `results` are those of the others, and the same call tries again.
+        If some rasters were quarantined; its `results` are those of the others, and the same call tries again.
     """
     sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
     outputs = outputs_of(settings.output, sources, suffix="labels")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from caches import GRID, TILE, make_group, source_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superpoint.cache.damage import Checked, check
@@ -90,6 +90,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
+@settings(max_examples=40)
 @given(which=st.integers(0, 10_000), where=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_flipped_bit_anywhere_in_a_group_is_found(kept: Path, which: int, where: int, bit: int) -> None:
     files = sorted(file for file in kept.rglob("*") if file.is_file())

@@ -421,6 +421,26 @@ def test_every_bad_file_is_read_or_refused_by_name_in_bounded_time_and_memory(sh
     assert list(verdicts.values()).count("named") >= 14
 
 
+def test_files_at_which_gdal_or_rasterio_stumble_are_named_or_read(tmp_path: Path) -> None:
+    # Found by changing bytes at random: words that are no UTF-8, and a box without end in which GDAL's search for
+    # the interleaving of a JPEG 2000 never ends.
+    (tmp_path / "words.vrt").write_bytes(b'<VRTDataset rasterXSize="4" rasterYSize="4"><\xff</VRTDataset>')
+    place = {"crs": "EPSG:32633", "transform": PLACE}
+    with rasterio.open(
+        tmp_path / "a.jp2", "w", driver="JP2OpenJPEG", width=40, height=30, count=3, dtype="uint8", **place
+    ) as dataset:
+        dataset.write(np.full((3, 30, 40), 7, np.uint8))
+    content = (tmp_path / "a.jp2").read_bytes()
+    label = b"\x00\x00\x00\x10lbl gml.dat"
+    assert label in content
+    (tmp_path / "endless.jp2").write_bytes(content.replace(label, bytes(4) + label[4:]))
+    paths = [str(tmp_path / name) for name in ("words.vrt", "a.jp2", "endless.jp2")]
+    command = [sys.executable, "-c", READ_ALL, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    verdicts = [line.split()[0] for line in done.stdout.splitlines()]
+    assert verdicts == ["named", "read", "read"]
+
+
 @pytest.mark.shared
 def test_every_good_raster_is_read_as_rasterio_reads_it(shared: Path) -> None:
     paths = [*(shared / "data" / "rasters").glob("*.tif"), *(shared / "data" / "sparse").glob("*stack.gtif")]

@@ -87,17 +87,17 @@ def labels_at(path: str) -> NDArray[np.uint32]:
     return np.asarray(zarr.open_group(path, mode="r")["labels"])
 
 
-def test_a_raster_that_cannot_be_used_is_put_aside_and_the_others_are_done(
+def test_a_raster_that_cannot_be_used_is_quarantined_and_the_others_are_done(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = (folder / "1.tif").read_bytes()
     (folder / "1.tif").write_bytes(b"no raster")
     caplog.set_level(logging.INFO, "superpoint")
-    with pytest.raises(TilesFailedError, match=r"1 of 3 rasters were put aside, first .*1\.tif: cannot open") as caught:
+    with pytest.raises(TilesFailedError, match=r"1 of 3 rasters were quarantined, first .*1\.tif: cannot open") as caught:
         superpixelize(settings(folder))
     assert caught.value.exit_code == 3
     assert [Path(made.raster).name for made in caught.value.results] == ["0.tif", "2.tif"]
-    assert sum("1.tif is put aside: cannot open" in line for line in caplog.messages) == 1
+    assert sum("1.tif is quarantined: cannot open" in line for line in caplog.messages) == 1
     cache = str(folder.parent / "cache")
     said = status(StatusSettings(cache=cache, run="latest"))
     assert (said.state, said.done, [row.name for row in said.quarantined]) == ("quarantined", 2, ["1"])
