@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -178,8 +177,8 @@ def forget_peak() -> None:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most memory that this process held; not `ru_maxrss`, which begins at what its parent held."""
+    return status_of("self")["VmHWM"]
 
 
 def print_processes(raster: Path) -> None:
@@ -217,9 +216,15 @@ def print_row(when: str, processes: dict[str, int]) -> None:
     """Print what processes hold and held at most, in MiB."""
     held = []
     for process in processes.values():
-        lines = dict(line.split(":") for line in Path(f"/proc/{process}/status").read_text().splitlines())
-        held.append(" / ".join(f"{int(lines[field].split()[0]) / 1024:.0f}" for field in ("VmRSS", "VmHWM")))
+        status = status_of(process)
+        held.append(f"{status['VmRSS'] / MIB:.0f} / {status['VmHWM'] / MIB:.0f}")
     print(f"| {when} | " + " | ".join(held) + " |", flush=True)
+
+
+def status_of(process: int | str) -> dict[str, int]:
+    """Return the sizes that Linux tells of a process, in bytes."""
+    lines = [line.split() for line in Path(f"/proc/{process}/status").read_text().splitlines()]
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[2:] == ["kB"]}
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.runs import Progress, RasterRow, RunFolder, begin_run, now_text
 from superpoint.errors import SuperpointError, TilesFailedError, UnreachableError
+from superpoint.pipelines.jobs import Conduct, attempt
 from superpoint.pipelines.progress import live_progress
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("superpoint")
 
 BEAT = 2.0  # seconds between two reports of progress
+PATIENCE = Conduct(retries=4)  # of what the client itself writes
 MOST_LISTED = 1000  # failed tiles of a raster that its row lists
 
 
@@ -42,7 +44,7 @@ class Entry:
     def update(self, **fields: Any) -> None:  # noqa: ANN401  # fields of the row
         """Change what is known of the raster, and keep it."""
         self.row = replace(self.row, **fields)
-        self.archive.folder.write_row(self.row)
+        self.archive.keep(self.row)
 
     def add(self, record: TileRecord, *, megapixels: float, is_label: bool) -> None:
         """Take in a tile of one of the rounds; `is_label` tells that it is one of the result."""
@@ -98,8 +100,15 @@ class Archive:
     def begin(self, number: int, *, raster: str, name: str) -> Entry:
         """Begin with a raster."""
         row = RasterRow(number=number, raster=raster, name=name, state="running", started=now_text())
-        self.folder.write_row(row)
+        with suppress(UnreachableError):  # no reason to stop the others
+            self.keep(row)
         return Entry(archive=self, row=row)
+
+    def keep(self, row: RasterRow) -> None:
+        """Write down what is known of a raster, even if the store does not answer for some seconds."""
+        outcome = attempt(lambda: self.folder.write_row(row), PATIENCE)
+        if outcome.error is not None:
+            raise outcome.error
 
     def expect(self, *, n_tiles: int, n_tiles_done: int, megapixels: float) -> None:
         """Take in a raster that was opened: its tiles, those done already, and what is to be computed."""

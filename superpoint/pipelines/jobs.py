@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from superpoint.tiles import Tile
 
 JOBS_PER_THREAD = 4  # in flight for each thread of a cluster
+# Dask tells workers to give memory back at once, and every tile then waits for the same pages anew: 1.3 times as long.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**30, "MALLOC_TOP_PAD_": 2**26}
+_SPAWN = "distributed.nanny.pre-spawn-environ"
 LONGEST_PAUSE = 30.0  # seconds between two attempts
 COUNT_THREADS_EVERY = 5.0  # seconds: workers come and go
 
@@ -431,9 +434,12 @@ def _client_of(address: str) -> Iterator[Client]:
 
 @contextmanager
 def _local_client(n_workers: int) -> Iterator[Client]:
+    import dask
     from distributed import Client, LocalCluster
 
-    with _deaf_to_interrupts():  # Ctrl-C reaches the whole process group; the client alone should stop the workers
+    environment = {f"{_SPAWN}.{name}": value for name, value in KEEP_MEMORY.items()}
+    # Ctrl-C reaches the whole process group; the client alone should stop the workers.
+    with _deaf_to_interrupts(), dask.config.set(environment):
         cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=_dashboard())
     with cluster, Client(cluster) as client:
         yield client
