@@ -3,9 +3,9 @@
     python benchmarks/stitch.py PATH/TO/dubai 5 tile5.tif        # and 1, 2, 3, 4, 6
     python benchmarks/archive.py tile1.tif ... tile6.tif --tiles 1024 4096
 
-The kernel is `superpixelize_array` on one core, array in, labels out, on each raster once; the run is `superpixelize` with
-two worker processes that have loaded the kernels, from GeoTIFFs to Zarr, ledgers, Items and all. Runs and kernel take
-turns; what counts is the median.
+The kernel is `superpixelize_array` on one core, array in, labels out, on each raster once; the run is `superpixelize`
+with two worker processes that have loaded the kernels, from GeoTIFFs to Zarr, ledgers, Items and all. Runs and kernel
+take turns; what counts is the median.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rasterio
-from distributed import Client, LocalCluster
 
+from superpoint.pipelines.jobs import open_client
 from superpoint.pipelines.settings import SuperpixelizeSettings
 from superpoint.pipelines.superpixelize import superpixelize
 from superpoint.superpixels.arrays import superpixelize_array
 from superpoint.superpixels.slic import Slic
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 REGION_SIZE = 20
 
@@ -41,8 +45,7 @@ def main() -> None:
     run_rates: dict[int, list[float]] = {tile: [] for tile in given.tiles}
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalCluster(n_workers=given.workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
+        open_client(f"local:{given.workers}") as client,
     ):
         for repeat in range(given.repeats + 1):  # the first one warms up
             kernel = kernel_mpx_per_s(given.rasters)
@@ -55,9 +58,8 @@ def main() -> None:
                 for tile, rate in runs.items():
                     run_rates[tile].append(rate)
     one = statistics.median(kernel_rates)
-    print(
-        f"kernel, one core: {one:.1f} Mpx/s (median of {given.repeats}, {min(kernel_rates):.1f} to {max(kernel_rates):.1f})"
-    )
+    spread = f"{min(kernel_rates):.1f} to {max(kernel_rates):.1f}"
+    print(f"kernel, one core: {one:.1f} Mpx/s (median of {given.repeats}, {spread})")
     for tile, rates in run_rates.items():
         rate = statistics.median(rates)
         share = rate / (given.workers * one)
@@ -80,7 +82,7 @@ def kernel_mpx_per_s(rasters: list[Path]) -> float:
     return megapixels / seconds
 
 
-def run_mpx_per_s(rasters: list[Path], cache: Path, tile: int, client: Client) -> float:
+def run_mpx_per_s(rasters: list[Path], cache: Path, tile: int, client: Client | None) -> float:
     """Return how fast GeoTIFFs become label maps in the cache."""
     settings = SuperpixelizeSettings(rasters=rasters, cache=cache, region_size=REGION_SIZE, tile=tile)
     started = time.perf_counter()

@@ -1,14 +1,14 @@
-"""Superpixels of rasters on a SLURM cluster: every worker is a SLURM job, this script is the client.
+"""Superpixels of rasters on a SLURM cluster: every worker is in a SLURM job, this script is the client.
 
     pip install dask-jobqueue
-    python examples/slurm.py RASTER... --cache FOLDER_ALL_NODES_SEE --jobs 8 --partition cpu
+    python examples/slurm.py RASTER... --cache FOLDER_THAT_ALL_NODES_SEE --jobs 8 --partition cpu
 
-Run it where sbatch works and jobs can connect to: a login node, or a small job of its own. Without rasters it
-holds the workers until Ctrl-C and prints their scheduler's address, for the command line:
+Run it where sbatch works and the nodes can connect to: on a login node, or in a small job of its own. Without rasters
+it holds the workers until Ctrl-C and says where their scheduler is, for the command line:
 
-    superpoint superpixelize RASTER... --cache FOLDER_ALL_NODES_SEE --scheduler ADDRESS
+    superpoint superpixelize RASTER... --cache FOLDER_THAT_ALL_NODES_SEE --scheduler ADDRESS
 
-A killed script loses nothing that is written: run it again. `docs/clusters.md` has the reasons.
+If it is killed nothing is lost: run it again. `docs/clusters.md` says more.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ import argparse
 import shutil
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 import superpoint as sp
 
 
 def main() -> None:
-    """Start the workers, superpixelize, and give the workers back."""
+    """Ask for the workers, superpixelize, and give the workers back."""
     parser = argparse.ArgumentParser(description="Superpixels of rasters on a SLURM cluster.")
-    parser.add_argument("rasters", nargs="*", type=Path)
-    parser.add_argument("--cache", type=Path, default=Path("cache"), help="where all nodes see it")
+    parser.add_argument("rasters", nargs="*")
+    parser.add_argument("--cache", default="cache", help="a folder that all nodes see, or s3://, gs://, az://")
     parser.add_argument("--algorithm", default="slic")
     parser.add_argument("--tile", type=int, default=2048)
     parser.add_argument("--jobs", type=int, default=4, help="SLURM jobs, kept at this number")
-    parser.add_argument("--cores", type=int, default=4, help="cores of a job; each one is a worker process")
-    parser.add_argument("--memory", default="8GiB", help="memory of a job")
+    parser.add_argument("--cores", type=int, default=4, help="cores of a job, each for a thread")
+    parser.add_argument("--memory", default="8GiB", help="memory of a job; superpoint superpixelize --dry-run helps")
     parser.add_argument("--minutes", type=int, default=60, help="walltime of a job")
     parser.add_argument("--partition", help="SLURM partition")
     parser.add_argument("--account", help="SLURM account")
@@ -40,25 +39,24 @@ def main() -> None:
     if shutil.which("sbatch") is None:
         parser.error("there is no sbatch on this machine; run this on a login node of a SLURM cluster")
 
-    from dask_jobqueue import SLURMCluster
-    from distributed import Client
+    from dask_jobqueue.slurm import SLURMCluster
 
     with (
         SLURMCluster(
             cores=arguments.cores,
-            processes=arguments.cores,  # of one thread each
+            processes=1,  # of a job of several, Dask would not notice that it ended
             memory=arguments.memory,
             walltime=f"{arguments.minutes}:00",
             queue=arguments.partition,
             account=arguments.account,
             interface=arguments.interface,
             log_directory="slurm-logs",
-            # A worker finishes its tile and leaves before SLURM ends its job; not all of them at the same time.
-            worker_extra_args=["--lifetime", f"{0.9 * arguments.minutes}m", "--lifetime-stagger", f"{0.05 * arguments.minutes}m"],
+            scheduler_options={"dashboard_address": ":0"},  # any free port: a login node has many users
+            worker_extra_args=leave_early(arguments.minutes),
         ) as cluster,
-        Client(cluster) as client,
+        cluster.get_client() as client,
     ):
-        # Not scale(), which never replaces a job that has ended.
+        # Whatever ends a job, another one takes its place; after `cluster.scale(jobs=4)` none would.
         cluster.adapt(minimum_jobs=arguments.jobs, maximum_jobs=arguments.jobs)
         print(f"scheduler {cluster.scheduler_address}, dashboard {cluster.dashboard_link}", flush=True)
         if not arguments.rasters:
@@ -71,6 +69,11 @@ def main() -> None:
         )
         for made in sp.superpixelize(settings, client=client):
             print(f"{made.path}: {made.n_superpixels} superpixels, {made.n_computed} of {made.n_tiles} tiles computed")
+
+
+def leave_early(minutes: int) -> list[str]:
+    """Let workers leave at 85 to 95 % of the walltime, not all at once, before SLURM ends their jobs."""
+    return ["--lifetime", f"{54 * minutes}s", "--lifetime-stagger", f"{3 * minutes}s"]
 
 
 if __name__ == "__main__":

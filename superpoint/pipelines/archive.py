@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.runs import Progress, RasterRow, RunFolder, begin_run, now_text
@@ -202,9 +203,8 @@ def archive_run(
 def _announce(archive: Archive, client: Client | None) -> None:
     n_rasters = f"{len(archive)} raster" + ("s" if len(archive) > 1 else "")
     log.info("run %s, %s; how far it is: superpoint status %s", archive.folder.run, n_rasters, archive.folder.run)
-    link = getattr(client, "dashboard_link", None)
-    if link:
-        log.info("Dask dashboard: %s", link)
+    if client and find_spec("bokeh"):  # without it there is a page that says so
+        log.info("Dask dashboard: %s", client.dashboard_link)
 
 
 def _end(archive: Archive, state: str, client: Client | None) -> None:

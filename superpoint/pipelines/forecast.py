@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from superpoint.cache.groups import group_of, stored_bytes
-from superpoint.cache.inputs import find_sources
 from superpoint.cache.scalings import find_scaling, n_reads
 from superpoint.errors import SuperpointError
 from superpoint.pipelines.jobs import open_client
@@ -22,6 +21,7 @@ from superpoint.pipelines.rasterjobs import (
     group_arguments,
     open_raster_of,
     plan_raster,
+    sources_of,
 )
 from superpoint.pipelines.superpixeljobs import Recipe
 from superpoint.scaling import Scaling, measure_scaling
@@ -71,7 +71,7 @@ def forecast(settings: SuperpixelizeSettings) -> Forecast:
         If a setting cannot be used.
     """
     check_request(settings)
-    sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
+    sources = sources_of(settings)
     found = Forecast(n_rasters=len(sources), n_threads=_n_threads(settings.cluster))
     todo: list[Plan] = []
     for source in sources:

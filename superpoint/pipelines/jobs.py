@@ -10,7 +10,6 @@ left out. Only a full disk stops everything.
 
 from __future__ import annotations
 
-import importlib.util
 import queue
 import signal
 import socket
@@ -196,7 +195,7 @@ def _next_job(courses: list[_Course], waiting: Iterator[Work]) -> tuple[_Course,
 
 def _result(future: Future[Any], batch: Batch[Any, Any], job: Any) -> Any:  # noqa: ANN401  # a batch's own types
     with _scheduler_asked():
-        if future.cancelled() or future.status == "lost":
+        if future.cancelled():
             raise CancelledError
         error = future.exception()
         if error is None:
@@ -440,14 +439,9 @@ def _local_client(n_workers: int) -> Iterator[Client]:
     environment = {f"{_SPAWN}.{name}": value for name, value in KEEP_MEMORY.items()}
     # Ctrl-C reaches the whole process group; the client alone should stop the workers.
     with _deaf_to_interrupts(), dask.config.set(environment):
-        cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=_dashboard())
+        cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster) as client:
         yield client
-
-
-def _dashboard() -> str | None:
-    """Return where the dashboard of a local cluster is served: on any free port, if what draws it is installed."""
-    return ":0" if importlib.util.find_spec("bokeh") else None
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import numpy as np
 
 from superpoint.cache.cogs import CogProfile, check_output, write_cog
 from superpoint.cache.groups import ArraySpec, TiledGroup, beside, load_group, open_group
-from superpoint.cache.inputs import find_sources
 from superpoint.cache.keys import checksum, digest, file_digest
 from superpoint.cache.masks import CLASSES_TAG
 from superpoint.cache.stores import Store
@@ -22,7 +21,7 @@ from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.jobs import Conduct, drive, open_client, tiles_of
 from superpoint.pipelines.outputs import PROVENANCE_TAG, block_windows, outputs_of, read_blocks, write_item
 from superpoint.pipelines.progress import progress
-from superpoint.pipelines.rasterjobs import open_raster_of
+from superpoint.pipelines.rasterjobs import open_raster_of, sources_of
 from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
 from superpoint.points.account import settle, sums
 from superpoint.tiles import Tile, TileGrid
@@ -115,7 +114,7 @@ def label(settings: LabelSettings, *, client: Client | None = None, run: str | N
     TilesFailedError
         If tiles failed; the others are in the cache, and the same call tries only those again.
     """
-    sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
+    sources = sources_of(settings)
     outputs = outputs_of(settings.output, sources, suffix="pseudo-mask")
     for output in outputs:
         for path in companions_of(output):

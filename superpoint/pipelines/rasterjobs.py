@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpoint.cache.groups import ArraySpec, TiledGroup, chunk_of, open_group
+from superpoint.cache.inputs import find_sources
 from superpoint.cache.rasters import Raster, open_source
 from superpoint.cache.scalings import find_scaling, keep_scaling, window_of
 from superpoint.errors import InputError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from superpoint.cache.inputs import Source
     from superpoint.pipelines.jobs import Work
-    from superpoint.pipelines.settings import SuperpixelSettings
+    from superpoint.pipelines.settings import InputSettings, SuperpixelSettings
     from superpoint.superpixels.algorithm import SuperpixelAlgorithm
 
 log = logging.getLogger("superpoint")
@@ -72,6 +73,20 @@ class Ready:
     """Names of the tiles that are in the cache, intact."""
     tally: Tally
     """What they come to."""
+
+
+def sources_of(settings: InputSettings) -> list[Source]:
+    """Return the rasters that the settings name.
+
+    Raises
+    ------
+    InputError
+        If there are none, or mask values are given and no raster has a mask.
+    """
+    sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
+    if settings.mask_values and not any(source.mask for source in sources):
+        raise InputError("--mask-values needs a mask; name one with --mask-asset, or in the list's column mask")
+    return sources
 
 
 def check_request(settings: SuperpixelSettings) -> None:

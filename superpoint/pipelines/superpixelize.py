@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.cogs import CogProfile, write_cog
-from superpoint.cache.inputs import find_sources
 from superpoint.cache.stores import as_store
 from superpoint.cache.turns import turn_at
 from superpoint.errors import DiskFullError, TilesFailedError
@@ -26,7 +25,7 @@ from superpoint.pipelines.outputs import (
     read_blocks,
     write_item,
 )
-from superpoint.pipelines.rasterjobs import Ready, check_request, compute, lost, make_ready, value_of
+from superpoint.pipelines.rasterjobs import Ready, check_request, compute, lost, make_ready, sources_of, value_of
 from superpoint.pipelines.superpixeljobs import Round, SuperpixelJob, Tally
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def superpixelize(
     TilesFailedError
         If some rasters were quarantined; its `results` are those of the others, and the same call tries again.
     """
-    sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
+    sources = sources_of(settings)
     outputs = outputs_of(settings.output, sources, suffix="labels")
     check_exports(outputs, overwrite=settings.overwrite)
     return label_maps_of(sources, settings, outputs=outputs, client=client, command="superpixelize", run=run, only=only)

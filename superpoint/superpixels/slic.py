@@ -115,7 +115,7 @@ class Slic:
 
     def memory_need(self, n_bands: int) -> MemoryNeed:
         """Return what a call takes: runs and quantised bands, more of them in an image of noise, and the centres."""
-        return MemoryNeed(bytes_per_px=8 + 3 * n_bands + CELL_BYTES / (SPREAD * self.region_size) ** 2)
+        return MemoryNeed(bytes_per_px=7 + 2.5 * n_bands + CELL_BYTES / (SPREAD * self.region_size) ** 2)
 
     def __call__(
         self,

@@ -52,7 +52,7 @@ def in_cache(cache: Path, values: NDArray[np.uint8], **provenance: object) -> Ti
     )
     for tile in TileGrid(shape=SHAPE, size=512):
         written = group.write_tile(tile, {"pseudo_mask": values})
-        group.ledger.write(TileRecord(tile=tile.name, state="done", attempts=1, seconds=0.1, checksum=written))
+        group.ledger.write(TileRecord(tile=tile.name, state="done", attempts=1, seconds=0.1, chunks=written))
     return group
 
 

@@ -78,7 +78,7 @@ def test_a_tile_whose_parts_are_gone_or_damaged_is_not_done(parts: TileParts) ->
     assert len(list(parts.done(check="sizes"))) == 1
     file.unlink()
     assert list(parts.done(check="sizes")) == []
-    with pytest.raises(FileNotFoundError, match="holds no table of tile 1.2"):
+    with pytest.raises(FileNotFoundError, match=r"holds no table of tile 1\.2"):
         parts.read_tile(TILE, "table")
 
 

@@ -14,6 +14,7 @@ from smallworld import two_fields, write_raster
 from typer.testing import CliRunner
 
 from superpoint.cache.hierarchies import read_hierarchy
+from superpoint.cache.stores import Store
 from superpoint.cache.rasters import open_raster
 from superpoint.cli import app
 from superpoint.errors import InputError
@@ -133,7 +134,7 @@ def test_a_raster_of_nodata_has_no_superpixels_and_it_is_said(tmp_path: Path, ca
 
 def test_without_an_output_the_hierarchy_is_kept(raster: Path) -> None:
     made = run(raster)
-    kept = read_hierarchy(raster.parent / "cache" / "hierarchies" / made.path.rpartition("/")[2])
+    kept = read_hierarchy(Store(made.path))
     assert made.output is None
     assert kept is not None
     assert kept.cut(n_segments=50).max() == 50

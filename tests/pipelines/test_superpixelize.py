@@ -17,9 +17,9 @@ import rasterio
 import zarr
 from smallworld import two_fields, write_raster
 
+from superpoint.cache.handles import close_handles
 from superpoint.cache.rasters import open_raster
 from superpoint.cache.scalings import scaling_of
-from superpoint.cache.handles import close_handles
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.jobs import within
 from superpoint.pipelines.settings import SuperpixelizeSettings
@@ -82,7 +82,7 @@ def test_a_scheduler_is_used_by_its_address(raster: Path, tmp_path: Path) -> Non
     from distributed import LocalCluster
 
     expected, _ = run(raster, tmp_path / "here")
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster:
         labels, _ = run(raster, tmp_path / "there", scheduler=cluster.scheduler_address)
     np.testing.assert_array_equal(labels, expected)
 

@@ -205,7 +205,7 @@ class Slico:
 
     def memory_need(self, n_bands: int) -> MemoryNeed:
         """Return what a call takes: the bytes, distances, and what repairs the labels."""
-        return MemoryNeed(bytes_per_px=max(22 + 7 * n_bands, 12.5 * n_bands), fixed_bytes=IMPORT_BYTES)
+        return MemoryNeed(bytes_per_px=max(26 + 8 * n_bands, 12.5 * n_bands), fixed_bytes=IMPORT_BYTES)
 
     def __call__(
         self,
