@@ -14,8 +14,8 @@ from smallworld import two_fields, write_raster
 from typer.testing import CliRunner
 
 from superpoint.cache.hierarchies import read_hierarchy
-from superpoint.cache.stores import Store
 from superpoint.cache.rasters import open_raster
+from superpoint.cache.stores import Store
 from superpoint.cli import app
 from superpoint.errors import InputError
 from superpoint.pipelines import cut as cut_module
