@@ -89,7 +89,7 @@ def judge(ended: Ended, good: list[Path], bad: list[Path], folder: Path) -> list
     if sorted(rows) != sorted(map(str, [*good, *bad])):
         wrong.append(f"{len(rows)} rows for {len([*good, *bad])} rasters")
     for path in map(str, [*good, *bad]):
-        said = [line for line in ended.lines[1:-1] if line.startswith(f"{path} ") and "has no CRS" not in line]
+        said = [line for line in ended.lines[1:-1] if line.startswith(f"{path} is quarantined: ")]
         reason = rows[path].reason if path in rows and rows[path].state == "quarantined" else None
         if reason is None and said:
             wrong.append(f"{path} is done, but: {said}")

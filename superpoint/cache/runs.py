@@ -73,6 +73,12 @@ class RasterRow:
     failed_tiles: tuple[tuple[str, str], ...] = ()
     """Name of each tile that failed, and why."""
 
+    @property
+    def sentence(self) -> str:
+        """Which raster, and why it is quarantined; most reasons say which."""
+        reason = self.reason or "for no known reason"
+        return reason if self.raster in reason else f"{self.raster}: {reason}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:

@@ -67,15 +67,14 @@ class Entry:
 
     def quarantine(self, error: Exception) -> None:
         """Quarantine the raster; the others go on."""
-        words = " ".join(str(error).split())
-        reason = words if isinstance(error, SuperpointError) else f"{type(error).__name__}: {words}"
+        reason = " ".join(str(error).split()) or type(error).__name__
         failed = tuple(self.failed[:MOST_LISTED])
         # What cannot be written down now is found in the ledgers; the store may not answer at all.
         with suppress(UnreachableError):
             self._end(state="quarantined", reason=reason, n_failed=len(self.failed), failed_tiles=failed)
         self.archive.failures.append((self.row, error))
         if len(self.archive) > 1:
-            log.warning("%s is quarantined: %s", self.row.raster, reason)
+            log.warning("quarantined: %s", self.row.sentence)
 
     def _end(self, **fields: Any) -> None:  # noqa: ANN401  # fields of the row
         seconds = round(time.perf_counter() - self.began, 3)
@@ -169,8 +168,7 @@ class Archive:
         if len(self) > 1:
             n_failed = len(self.failures)
             raise TilesFailedError(
-                f"{n_failed} of {len(self)} rasters were quarantined, first {row.raster}: {row.reason}; "
-                f"the others are done; {again}",
+                f"{n_failed} of {len(self)} rasters are quarantined, the others are done; {again}",
                 results=results,
             )
         if isinstance(error, SuperpointError):

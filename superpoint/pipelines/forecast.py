@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -118,18 +119,23 @@ def _add(found: Forecast, plan: Plan, settings: SuperpixelizeSettings) -> bool:
 
 
 def _time(found: Forecast, plans: list[Plan], settings: SuperpixelizeSettings) -> None:
-    """Compute the tile in the middle of the middle raster, twice: the first time, kernels are loaded or compiled."""
-    plan = plans[len(plans) // 2]
+    """Compute the tile in the middle of the largest raster that can be read."""
+    for plan in sorted(plans, key=lambda plan: math.prod(plan.grid.shape), reverse=True):
+        try:
+            _time_one(found, plan, settings)
+        except SuperpointError as error:
+            found.problems.append((plan.raster.path, str(error)))
+        else:
+            return
+
+
+def _time_one(found: Forecast, plan: Plan, settings: SuperpixelizeSettings) -> None:
     rows, cols = plan.grid.n_tiles
     tile = plan.grid.tile(rows // 2, cols // 2)
-    try:
-        for _ in range(2):
-            started = time.perf_counter()
-            n_bytes = _compute(plan, tile, settings)
-            seconds = time.perf_counter() - started
-    except SuperpointError as error:
-        found.problems.append((plan.raster.path, str(error)))
-        return
+    for _ in range(2):  # the first time, kernels are loaded or compiled
+        started = time.perf_counter()
+        n_bytes = _compute(plan, tile, settings)
+        seconds = time.perf_counter() - started
     n_pixels = tile.core.n_rows * tile.core.n_cols
     seconds /= WINDOW_SHARE if plan.is_joined else 1.0
     found.sample_mpx_per_s = n_pixels / 1e6 / seconds

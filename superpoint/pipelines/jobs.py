@@ -10,6 +10,7 @@ left out. Only a full disk stops everything.
 
 from __future__ import annotations
 
+import logging
 import queue
 import signal
 import socket
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from superpoint.cache.ledger import TileRecord
 from superpoint.cache.stores import is_transient
-from superpoint.errors import DiskFullError, InputError, UnreachableError
+from superpoint.errors import DiskFullError, InputError, SuperpointError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from superpoint.cache.groups import TiledGroup
     from superpoint.tiles import Tile
+
+log = logging.getLogger("superpoint")
 
 JOBS_PER_THREAD = 4  # in flight for each thread of a cluster
 # Dask tells workers to give memory back at once, and every tile then waits for the same pages anew: 1.3 times as long.
@@ -261,16 +264,24 @@ def attempt[Result](call: Callable[[], Result], conduct: Conduct) -> Outcome[Res
         started = time.perf_counter()
         try:
             value = within(conduct.timeout, call)
-        except DiskFullError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever a job raises is its own failure, not the run's
-            outcome = Outcome[Result](error=error, attempts=number, seconds=time.perf_counter() - started)
-            if number > conduct.retries or not is_transient(error):
+        except Exception as error:  # whatever a job raises is its own failure, not the run's
+            log.debug("attempt %d failed", number, exc_info=True)
+            outcome = Outcome[Result](error=_plain(error), attempts=number, seconds=time.perf_counter() - started)
+            if isinstance(error, DiskFullError) or number > conduct.retries or not is_transient(error):
                 break
             time.sleep(min(LONGEST_PAUSE, conduct.pause * 2 ** (number - 1)))
         else:
             return Outcome(value=value, attempts=number, seconds=time.perf_counter() - started)
+    if isinstance(outcome.error, DiskFullError):
+        raise outcome.error
     return outcome
+
+
+def _plain(error: Exception) -> Exception:
+    """Return an error without what led to it: GDAL's errors come out of a pickle as another error."""
+    if isinstance(error, SuperpointError):
+        return type(error)(str(error))
+    return RuntimeError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def run_tile(job: TileJob, conduct: Conduct) -> TileRecord:
@@ -439,8 +450,11 @@ def _local_client(n_workers: int) -> Iterator[Client]:
     environment = {f"{_SPAWN}.{name}": value for name, value in KEEP_MEMORY.items()}
     # Ctrl-C reaches the whole process group; the client alone should stop the workers.
     with _deaf_to_interrupts(), dask.config.set(environment):
-        cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0")
-    with cluster, Client(cluster) as client:
+        cluster = LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.ERROR
+        )
+    # Dask gives up a worker for good that was away for 15 seconds: one that dies again soon after it was started again.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}), cluster, Client(cluster) as client:
         yield client
 
 

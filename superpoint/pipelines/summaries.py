@@ -53,11 +53,12 @@ def of_label_maps(label_maps: Sequence[LabelMap]) -> RenderableType:
 def _table_of(label_maps: Sequence[LabelMap]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, title=f"{len(label_maps):,} label maps", title_justify="left")
     for heading in ("raster", "pixels", "superpixels", "tiles computed", "seconds"):
-        table.add_column(heading, justify="left" if heading == "raster" else "right")
+        table.add_column(heading, justify="left" if heading == "raster" else "right", no_wrap=True)
     for made in label_maps[:MOST_ROWS]:
         rows, cols = made.shape
         numbers = f"{made.n_superpixels:,}", f"{made.n_computed} of {made.n_tiles}", f"{made.seconds:.1f}"
         table.add_row(made.raster, f"{cols} x {rows}", *numbers)
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
     more = len(label_maps) - MOST_ROWS
     return Group(table, f"and {more:,} more; all are in rasters.parquet of the run") if more > 0 else table
 
@@ -93,7 +94,9 @@ def of_forecast(found: Forecast) -> RenderableType:
         if speed
         else None,
     }
-    problems = [Text(f"{raster}: {reason}", style="yellow") for raster, reason in found.problems]
+    problems = [
+        Text(reason if raster in reason else f"{raster}: {reason}", style="yellow") for raster, reason in found.problems
+    ]
     return Group(_facts("dry run, nothing was written", rows), *problems)
 
 
@@ -110,7 +113,7 @@ def of_status(found: Status) -> RenderableType:
         "progress": in_words(progress) if progress else None,
         "folder": found.folder,
     }
-    lines = [Text(f"quarantined: {row.raster}: {row.reason}", style="yellow") for row in found.quarantined]
+    lines = [Text(f"quarantined: {row.sentence}", style="yellow") for row in found.quarantined]
     again = found.state in ("quarantined", "stopped", "failed", "silent")
     hint = [f"try again with: superpoint retry {found.run}"] if again else []
     return Group(_facts(f"run {found.run}", rows), *lines, *hint)

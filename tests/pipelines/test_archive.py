@@ -93,11 +93,11 @@ def test_a_raster_that_cannot_be_used_is_quarantined_and_the_others_are_done(
     whole = (folder / "1.tif").read_bytes()
     (folder / "1.tif").write_bytes(b"no raster")
     caplog.set_level(logging.INFO, "superpoint")
-    with pytest.raises(TilesFailedError, match=r"1 of 3 rasters were quarantined, first .*: cannot open") as caught:
+    with pytest.raises(TilesFailedError, match=r"1 of 3 rasters are quarantined, the others are done") as caught:
         superpixelize(settings(folder))
     assert caught.value.exit_code == 3
     assert [Path(made.raster).name for made in caught.value.results] == ["0.tif", "2.tif"]
-    assert sum("1.tif is quarantined: cannot open" in line for line in caplog.messages) == 1
+    assert sum(line.startswith("quarantined: cannot open") and "1.tif" in line for line in caplog.messages) == 1
     cache = str(folder.parent / "cache")
     said = status(StatusSettings(cache=cache, run="latest"))
     assert (said.state, said.done, [row.name for row in said.quarantined]) == ("quarantined", 2, ["1"])
@@ -126,7 +126,7 @@ def test_exports_of_an_earlier_run_are_kept_and_strangers_are_not_overwritten(fo
     assert [made.output for made in first] == [str(path) for path in sorted(times)]
     superpixelize(settings(folder, output=out))
     assert times == {path: path.stat().st_mtime_ns for path in times}
-    with pytest.raises(TilesFailedError, match=r"3 of 3 .* exists already; give --overwrite"):
+    with pytest.raises(TilesFailedError, match=r"3 of 3 rasters are quarantined"):
         superpixelize(settings(folder, output=out, region_size=9))
     (out / "0.labels.tif").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
