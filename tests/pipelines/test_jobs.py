@@ -155,11 +155,11 @@ def test_calls_of_one_thread_share_a_thread_and_errors_come_back() -> None:
 def test_an_error_comes_out_of_a_pickle_as_it_went_in_whatever_led_to_it() -> None:
     def call() -> None:
         try:
-            raise CPLE_AppDefinedError(1, 1, "from GDAL")
+            raise CPLE_AppDefinedError(1, 1, "from GDAL")  # noqa: TRY301  # as rasterio does
         except CPLE_AppDefinedError as error:
             raise InputError("damaged") from error
 
-    error = pickle.loads(pickle.dumps(attempt(call, HASTE))).error
+    error = pickle.loads(pickle.dumps(attempt(call, HASTE))).error  # noqa: S301  # our own
     assert (type(error), str(error), error.__cause__) == (InputError, "damaged", None)
 
 
