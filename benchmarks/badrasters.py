@@ -35,6 +35,7 @@ from wreckage import differences, objects_of
 MOST_BYTES = 1.5e9
 SECONDS_PER_RASTER = 10.0
 QUARANTINED = 3
+SAID = "quarantined: "
 OPTIONS = {"tile": 512, "region_size": 12}
 
 
@@ -89,12 +90,10 @@ def judge(ended: Ended, good: list[Path], bad: list[Path], folder: Path) -> list
     if sorted(rows) != sorted(map(str, [*good, *bad])):
         wrong.append(f"{len(rows)} rows for {len([*good, *bad])} rasters")
     for path in map(str, [*good, *bad]):
-        said = [line for line in ended.lines[1:-1] if line.startswith(f"{path} is quarantined: ")]
-        reason = rows[path].reason if path in rows and rows[path].state == "quarantined" else None
-        if reason is None and said:
-            wrong.append(f"{path} is done, but: {said}")
-        if reason is not None and (len(said) != 1 or not said[0].endswith(f": {reason}")):
-            wrong.append(f"{path} should be one line with {reason!r}, found {said}")
+        said = [line for line in ended.lines if line.startswith(SAID) and path in line]
+        is_quarantined = path in rows and rows[path].state == "quarantined"
+        if said != ([SAID + rows[path].sentence] if is_quarantined else []):
+            wrong.append(f"{path} is {'' if is_quarantined else 'not '}quarantined, and there are these lines: {said}")
     settings = {"rasters": good, "cache": folder / "alone", **OPTIONS}
     superpixelize(SuperpixelizeSettings(**settings))
     alone, together = (objects_of(str(folder / name)) for name in ("alone", "cache"))
@@ -115,7 +114,7 @@ def report(ended: Ended, good: list[Path], bad: list[Path], cache: Path, seconds
     for reason, count in reasons.most_common():
         print(f"| {count} | {reason} |")
     names = {str(path) for path in [*good, *bad]}
-    others = [line for line in ended.lines[1:-1] if line.partition(" ")[0] not in names]
+    others = [line for line in ended.lines[1:-1] if not line.startswith(SAID) and line.partition(" ")[0] not in names]
     print(f"\n{len(good)} good and {len(bad)} bad rasters in {seconds:.0f} s, peak {ended.peak_bytes / 1e6:.0f} MB;")
     print(f"{len(put_aside)} quarantined, {len(rows) - len(put_aside) - len(good)} of the bad ones readable;")
     print(f"{len(others)} lines beside: {dict(Counter(others))}")
