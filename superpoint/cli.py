@@ -101,7 +101,8 @@ def add_command(
             is_dry = getattr(settings, "dry_run", False)
             result = _function_of("forecast.forecast" if is_dry else place)(settings)
         except TilesFailedError as error:
-            _print(error.results, as_json, summary)
+            if error.results:
+                _print(error.results, as_json, summary)
             raise
         except KeyboardInterrupt:  # click would end without a word
             _stop("stopped; what is done is kept, run the same command again to go on", INTERRUPTED)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 
 class SuperpointError(Exception):
@@ -31,10 +28,10 @@ class TilesFailedError(SuperpointError, RuntimeError):
 
     exit_code = 3
 
-    def __init__(self, sentence: str, *, results: Sequence[Any] = ()) -> None:
+    def __init__(self, sentence: str, *, results: Any = None) -> None:  # noqa: ANN401  # whatever was asked for
         super().__init__(sentence)
-        self.results = list(results)
-        """What was made of the others."""
+        self.results = results
+        """What the command returns, of the others."""
 
 
 class UnreachableError(SuperpointError, OSError):

@@ -34,7 +34,7 @@ from superpoint.cache.holdings import (
     sources_in,
 )
 from superpoint.cache.keys import digest
-from superpoint.cache.runs import SILENCE, RunFolder, all_runs
+from superpoint.cache.runs import RunFolder, all_runs
 from superpoint.cache.stores import Store
 from superpoint.errors import InputError, UnreachableError
 
@@ -111,7 +111,7 @@ def guard_of(cache: Store) -> Guard:
     """Return what the runs of a cache that are in progress work on, now."""
     runs, places, names, starts = set(), set(), set(), []
     for folder in all_runs(cache):
-        if not _is_running(folder):
+        if not folder.is_running():
             continue
         runs.add(folder.run)
         starts.append(_started(folder))
@@ -195,14 +195,6 @@ def _delete(cache: Store, garbage: Garbage) -> None:
 
 
 # --- runs in progress
-
-
-def _is_running(folder: RunFolder) -> bool:
-    try:
-        return folder.is_running()
-    except (InputError, KeyError, ValueError):  # a damaged manifest: whoever runs reports its progress
-        written = max((stored.modified for stored in folder.store.list()), default=NEVER)
-        return datetime.now(UTC) - written < SILENCE
 
 
 def _started(folder: RunFolder) -> datetime:

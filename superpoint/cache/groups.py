@@ -114,9 +114,8 @@ class TiledGroup:
         chunks: dict[str, bytes] = {}
         for name, values in arrays.items():
             encoder = _encoder(self.path, name)
-            if encoder is None or values.shape != tile.core.shape or values.dtype != encoder.array.dtype:
-                of = encoder.array if encoder else "an array of this group"
-                raise ValueError(f"{name} of tile {tile.name} is {values.dtype} {values.shape}, not {of}")
+            if values.shape != tile.core.shape or values.dtype != encoder.array.dtype:
+                raise ValueError(f"{name} of tile {tile.name} is {values.dtype} {values.shape}, not {encoder.array}")
             chunks |= {f"{name}/{key}": data for key, data in encoder.encode(tile.core, values).items()}
         self.store.delete(key for key, data in chunks.items() if not data)
         return write_objects(self.store, {key: data for key, data in chunks.items() if data})
@@ -212,9 +211,11 @@ class _Encoder:
 
 
 @functools.lru_cache(maxsize=256)
-def _encoder(path: str, name: str) -> _Encoder | None:
+def _encoder(path: str, name: str) -> _Encoder:
     metadata = Store(path).read(f"{name}/{_ROOT}")
-    return None if metadata is None else _Encoder(metadata)
+    if metadata is None:
+        raise ValueError(f"{path} has no array {name!r}")  # and this is not remembered
+    return _Encoder(metadata)
 
 
 def chunk_of(tile_size: int) -> int:

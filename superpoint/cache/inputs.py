@@ -6,14 +6,14 @@ import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.addresses import absolute, holder, is_remote, shown
 from superpoint.cache.objects import list_objects
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     from superpoint.cache.lists import Entry
     from superpoint.cache.stac import AssetChoice
@@ -48,6 +48,12 @@ class Source:
     """Id of the STAC item it is of."""
     problem: str | None = None
     """Why it cannot be opened, where this is known already; opening says so."""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Source:
+        """Return what was written as JSON."""
+        lists = {"paths": tuple(document["paths"]), "band_names": tuple(document["band_names"])}
+        return cls(**{**document, **lists, "aliases": tuple(tuple(names) for names in document["aliases"])})
 
     @property
     def label(self) -> str:

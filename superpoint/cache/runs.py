@@ -1,6 +1,7 @@
 """Runs: what was asked for, how far it is, and what became of each raster, beside the data.
 
     runs/<id>/
+        inputs.json             the rasters, as found in what was named
         manifest.json           what, when, with which versions and settings, and how it ended
         progress.json           how far it is, replaced every few seconds while it runs
         rasters/<number>.json   one row a raster, replaced when its state changes
@@ -19,15 +20,16 @@ import socket
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from superpoint.cache.inputs import Source
 from superpoint.cache.keys import digest
 from superpoint.cache.stores import Store, as_store
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PACKAGES = ("superpoint", "numpy", "numba", "zarr", "numcodecs", "rasterio", "obstore", "dask", "distributed")
 SILENCE = timedelta(minutes=5)  # a run that is not heard of for so long is not running any more
@@ -127,6 +129,25 @@ class RunFolder:
         """Replace the manifest."""
         self.store.write("manifest.json", _json(manifest))
 
+    def write_inputs(self, inputs: Sequence[tuple[Source, Path | None]]) -> None:
+        """Keep the rasters of the run, by their numbers, with the export of each: folders and lists may change."""
+        listed = [{"source": asdict(source), "output": output and str(output)} for source, output in inputs]
+        self.store.write("inputs.json", _json({"inputs": listed}))
+
+    def inputs(self) -> list[tuple[Source, Path | None]]:
+        """Return the rasters of the run, by their numbers, with the export of each.
+
+        Raises
+        ------
+        InputError
+            If they are not to be read.
+        """
+        try:
+            listed = json.loads(self.store.read("inputs.json") or b"")["inputs"]
+            return [(Source.of(one["source"]), Path(one["output"]) if one["output"] else None) for one in listed]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"the inputs in {self.store.url} are damaged; run the same command again") from error
+
     def progress(self) -> Progress | None:
         """Return how far the run is, as last heard of."""
         try:
@@ -139,11 +160,15 @@ class RunFolder:
         self.store.write("progress.json", _json(asdict(progress)))
 
     def is_running(self) -> bool:
-        """Whether the run has not ended and was heard of lately."""
-        if self.manifest().get("state") != "running":
-            return False
-        progress = self.progress()
-        heard = datetime.fromisoformat(progress.updated if progress else self.manifest()["started"])
+        """Whether the run has not ended and was heard of lately; of a damaged one, whether anything was."""
+        try:
+            manifest = self.manifest()
+            if manifest["state"] != "running":
+                return False
+            progress = self.progress()
+            heard = datetime.fromisoformat(progress.updated if progress else manifest["goes"][-1]["started"])
+        except (InputError, KeyError, IndexError, ValueError, TypeError):
+            heard = max((stored.modified for stored in self.store.list()), default=datetime.min.replace(tzinfo=UTC))
         return datetime.now(UTC) - heard < SILENCE
 
     def rows(self) -> Iterator[RasterRow]:

@@ -10,7 +10,7 @@ import errno
 import functools
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 READERS = 32  # requests in flight when many objects of a remote store are read
+BULK = 1000  # objects deleted with one request
 _REFUSED = ("Permission denied", "Read-only file system", "Not a directory", "File exists", "Access Denied")
 _FULL = ("No space left on device", "Disk quota exceeded", "StorageFull")
 
@@ -123,13 +124,18 @@ class Store:
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, those that are there."""
-        store = _open(self.url, writable=False)
-        for key in keys:
-            with _in_words(self.url):
-                try:
+        with _in_words(self.url):
+            try:
+                store = _open(self.url, writable=False)
+            except FileNotFoundError:
+                return
+            if not self.is_local:  # a thousand with one request, there or not
+                for some in batched(keys, BULK):
+                    store.delete(list(some))
+                return
+            for key in keys:
+                with suppress(FileNotFoundError):
                     store.delete(key)
-                except FileNotFoundError:
-                    continue
 
     def delete_all(self) -> None:
         """Delete everything in this folder, and the folder."""
@@ -188,10 +194,12 @@ def _in_words(url: str) -> Iterator[None]:
         ) from error
 
 
-@functools.lru_cache(maxsize=256)
 def _open(url: str, *, writable: bool) -> Any:  # noqa: ANN401  # one of obstore's stores
-    if not is_local(url):
-        return object_store(url)
+    return _local(url, writable=writable) if is_local(url) else object_store(url)
+
+
+@functools.lru_cache(maxsize=256)
+def _local(url: str, *, writable: bool) -> LocalStore:
     if not writable and not Path(url).is_dir():
         raise FileNotFoundError(url)  # and is not remembered
     return LocalStore(url, mkdir=writable)

@@ -11,7 +11,6 @@ import numpy as np
 
 from superpoint.cache.groups import group_of, stored_bytes
 from superpoint.cache.scalings import find_scaling, n_reads
-from superpoint.errors import SuperpointError
 from superpoint.pipelines.jobs import open_client
 from superpoint.pipelines.joined import WINDOW_SHARE
 from superpoint.pipelines.memory import worker_bytes
@@ -80,8 +79,8 @@ def forecast(settings: SuperpixelizeSettings) -> Forecast:
             plan = plan_raster(open_raster_of(source, settings), settings)
             if _add(found, plan, settings):
                 todo.append(plan)
-        except SuperpointError as error:
-            found.problems.append((source.label, str(error)))
+        except Exception as error:  # noqa: BLE001  # whatever would be quarantined
+            found.problems.append((source.label, str(error) or type(error).__name__))
     if todo:
         _time(found, todo, settings)
     return found
@@ -123,8 +122,8 @@ def _time(found: Forecast, plans: list[Plan], settings: SuperpixelizeSettings) -
     for plan in sorted(plans, key=lambda plan: math.prod(plan.grid.shape), reverse=True):
         try:
             _time_one(found, plan, settings)
-        except SuperpointError as error:
-            found.problems.append((plan.raster.path, str(error)))
+        except Exception as error:  # noqa: BLE001  # as above
+            found.problems.append((plan.raster.path, str(error) or type(error).__name__))
         else:
             return
 

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -93,6 +93,8 @@ class Batch[Job, Result]:
 
 
 type Work = Iterator[Batch[Any, Any]]
+type Stage[Result] = Generator[Batch[Any, Any], None, Result]
+"""Part of a work, that returns something."""
 
 
 def drive(works: Iterable[Work], *, client: Client | None, conduct: Conduct) -> None:
@@ -313,10 +315,13 @@ def tiles_of[T: TileJob](jobs: Iterable[T], collect: Callable[[TileRecord], None
 
 
 def lost_tile(job: TileJob, error: BaseException) -> TileRecord:
-    """Record a tile whose worker died, as often as Dask tried."""
+    """Record a tile whose worker died, as often as Dask tried, unless it was written all the same."""
+    with suppress(SuperpointError):
+        if meanwhile := _done(job):
+            return meanwhile
     sentence = f"the worker died or could not start the job: {_first_line(error)}"
-    record = TileRecord(tile=job.tile.name, state="failed", attempts=1, seconds=0.0, error=sentence)
-    with suppress(UnreachableError):
+    record = _record(job, Conduct(), state="failed", error=sentence)
+    with suppress(SuperpointError):
         job.group.ledger.write(record)
     return record
 
@@ -414,7 +419,7 @@ def open_client(scheduler: str, *, client: Client | None = None) -> Iterator[Cli
     Raises
     ------
     InputError
-        If no scheduler answers at the address, or it has no workers.
+        If no scheduler answers at the address.
     """
     if client is not None or scheduler == "inprocess":
         yield client
@@ -437,8 +442,8 @@ def _client_of(address: str) -> Iterator[Client]:
     with client:
         try:
             client.wait_for_workers(1, timeout=30)
-        except TimeoutError as error:
-            raise InputError(f"the scheduler at {address!r} has no workers; start one: dask worker") from error
+        except TimeoutError:  # a cluster may grow with its work, from nothing
+            log.warning("the scheduler at %r has no workers yet, waiting; start one: dask worker %s", address, address)
         yield client
 
 
@@ -460,12 +465,9 @@ def _local_client(n_workers: int) -> Iterator[Client]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Start threads and processes that Ctrl-C does not reach; one that comes meanwhile is this thread's afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -66,6 +66,7 @@ def delete_parts(ready: Ready) -> None:
 
 
 def _resolve(pieces: TileParts, grid: TileGrid, algorithm: SuperpixelAlgorithm) -> dict[str, NDArray[np.uint32]]:
-    tables = [PieceTable.unpack(pieces.read_tile(tile, "table")) for tile in grid]
+    read = pieces.store.map(lambda tile: pieces.read_tile(tile, "table"), grid)
+    tables = [PieceTable.unpack(table) for table in read]
     lookups = resolve(tables, grid, region_size=region_size_of(algorithm))
     return {tile.name: lookup for tile, lookup in zip(grid, lookups, strict=True)}

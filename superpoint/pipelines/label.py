@@ -5,38 +5,41 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from superpoint.cache.cogs import CogProfile, check_output, write_cog
-from superpoint.cache.groups import ArraySpec, TiledGroup, beside, load_group, open_group
+from superpoint.cache.groups import ArraySpec, TiledGroup, beside, open_group
 from superpoint.cache.keys import checksum, digest, file_digest
 from superpoint.cache.masks import CLASSES_TAG
 from superpoint.cache.stores import Store
 from superpoint.cache.tables import account_bytes, place_points, read_class_table, read_points
 from superpoint.classes import IGNORE, ClassTable
 from superpoint.errors import InputError, TilesFailedError
-from superpoint.pipelines.jobs import Conduct, drive, open_client, tiles_of
+from superpoint.pipelines.jobs import tiles_of
 from superpoint.pipelines.outputs import PROVENANCE_TAG, block_windows, outputs_of, read_blocks, write_item
-from superpoint.pipelines.progress import progress
 from superpoint.pipelines.rasterjobs import open_raster_of, sources_of
 from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
 from superpoint.points.account import settle, sums
 from superpoint.tiles import Tile, TileGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     import geopandas as gpd
     import pandas as pd
     from distributed import Client
     from numpy.typing import NDArray
 
+    from superpoint.cache.inputs import Source
     from superpoint.cache.ledger import TileRecord
     from superpoint.cache.rasters import Raster
     from superpoint.labels.vote import Votes
+    from superpoint.pipelines.archive import Entry
+    from superpoint.pipelines.jobs import Stage, Work
+    from superpoint.pipelines.rasterjobs import Ready
     from superpoint.pipelines.settings import LabelSettings
     from superpoint.points.query import QueryPoints
 
@@ -90,7 +93,7 @@ class PaintJob:
         return {"pseudo_mask": mask, "vote_share": share, "votes": votes}, facts
 
 
-def label(settings: LabelSettings, *, client: Client | None = None, run: str | None = None) -> list[PseudoMask]:
+def label(settings: LabelSettings, *, client: Client | None = None) -> list[PseudoMask]:
     """Turn query points into pseudo-masks by majority vote in superpixels.
 
     Parameters
@@ -99,8 +102,6 @@ def label(settings: LabelSettings, *, client: Client | None = None, run: str | N
         See the fields. One points file may serve many rasters: each takes the points that lie on it.
     client : distributed.Client, optional
         Of a cluster to use, instead of what the settings say.
-    run : str, optional
-        Id of a run to go on with, instead of a new one.
 
     Returns
     -------
@@ -112,40 +113,128 @@ def label(settings: LabelSettings, *, client: Client | None = None, run: str | N
     InputError
         If an input cannot be used, or no point lies on a raster with data.
     TilesFailedError
-        If tiles failed; the others are in the cache, and the same call tries only those again.
+        If some rasters were quarantined; its `results` are those of the others, and the same call tries again.
     """
     sources = sources_of(settings)
     outputs = outputs_of(settings.output, sources, suffix="pseudo-mask")
     for output in outputs:
         for path in companions_of(output):
             check_output(path, overwrite=settings.overwrite)
+    exports: Sequence[Path | None] = outputs or [None] * len(sources)
+    inputs = list(zip(sources, exports, strict=True))
+    return pseudo_masks_of(inputs, settings, client=client)
+
+
+def pseudo_masks_of(
+    inputs: Sequence[tuple[Source, Path | None]],
+    settings: LabelSettings,
+    *,
+    client: Client | None = None,
+    run: str | None = None,
+    only: Collection[int] | None = None,
+) -> list[PseudoMask]:
+    """Return the pseudo-masks of sources.
+
+    Parameters
+    ----------
+    inputs : sequence of (Source, Path or None)
+        The rasters, and the COG of each, if wanted.
+    settings : LabelSettings
+        The points, how they vote, and where the work is done.
+    client, run, only
+        As in `label_maps_of`.
+
+    Raises
+    ------
+    InputError, TilesFailedError
+        As in `label`.
+    """
+    voters = _voters_on(inputs, settings)
+    painted: dict[str, Painted] = {}
+
+    def paint(number: int, ready: Ready, entry: Entry) -> Work:
+        source, output = inputs[number]
+        made = yield from _paint(voters, number, ready, entry, settings)
+        if output:
+            export_pseudo_mask(made.group, output, overwrite=settings.overwrite)
+        write_item(
+            made.group, array="pseudo_mask", title="pseudo-mask", sources=source.paths, taken=source.datetime,
+            output=output,
+        )  # fmt: skip
+        painted[ready.group.path] = replace(made, output=str(output) if output else None)
+
+    try:
+        label_maps = label_maps_of(
+            inputs,
+            settings,
+            command="label",
+            client=client,
+            run=run,
+            only=only,
+            then=paint,
+        )
+    except TilesFailedError as error:
+        masks = [_mask_of(painted[made.path], made, voters.classes) for made in error.results or ()]
+        raise TilesFailedError(str(error), results=masks) from error
+    masks = [_mask_of(painted[made.path], made, voters.classes) for made in label_maps]
+    _refuse_if_none_used(masks, settings.points)
+    return masks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voters:
+    """The points, where they lie, and what their classes are."""
+
+    table: gpd.GeoDataFrame | pd.DataFrame
+    placed: dict[int, QueryPoints]
+    """By the number of the raster; one that cannot be opened has none."""
+    classes: ClassTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """What came of painting one raster."""
+
+    group: TiledGroup
+    points: dict[str, int]
+    records: list[TileRecord]
+    n_computed: int
+    seconds: float
+    output: str | None = None
+
+
+def _voters_on(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSettings) -> Voters:
+    """Place the points on each raster that can be opened; the others are the run's to quarantine.
+
+    Raises
+    ------
+    InputError
+        If the points or classes cannot be used, no raster can be opened, or no point lies on one.
+    """
     classes = read_class_table(settings.classes) if settings.classes else None
-    rasters = [open_raster_of(source, settings) for source in sources]
+    rasters = _rasters_of(inputs, settings)
     table = read_points(
         settings.points, class_column=settings.class_column, crs=settings.points_crs, layer=settings.layer
     )
-    placed = [_place(table, raster, classes, settings) for raster in rasters]
+    placed = {number: _place(table, raster, classes, settings) for number, raster in rasters.items()}
+    found = next(iter(placed.values()))[1]
     if classes is None:
-        found = placed[0][1]
         log.info("no class table given, made one: %s", ", ".join(f"{c.value} = {c.name}" for c in found.classes))
-    _refuse_if_none_inside(placed, rasters, settings.points)
-    with open_client(settings.cluster, client=client) as own:
-        label_maps = label_maps_of(sources, settings, command="label", client=own, run=run)
-        masks = [
-            _label_raster(raster, label_map, points, table, found, settings, own)
-            for raster, label_map, (points, found) in zip(rasters, label_maps, placed, strict=True)
-        ]
-    _refuse_if_none_used(masks, settings.points)
-    for number, (mask, source) in enumerate(zip(masks, sources, strict=True)):
-        group = load_group(mask.path)
-        written = export_pseudo_mask(group, outputs[number], overwrite=settings.overwrite) if outputs else None
-        write_item(
-            group, array="pseudo_mask", title="pseudo-mask", sources=source.paths,
-            taken=source.datetime, output=written,
-        )  # fmt: skip
-    if not outputs:
-        return masks
-    return [replace(mask, output=str(output)) for mask, output in zip(masks, outputs, strict=True)]
+    _refuse_if_none_inside(list(placed.values()), list(rasters.values()), settings.points)
+    return Voters(table=table, placed={number: points for number, (points, _) in placed.items()}, classes=found)
+
+
+def _rasters_of(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSettings) -> dict[int, Raster]:
+    rasters: dict[int, Raster] = {}
+    errors: list[InputError] = []
+    for number, (source, _) in enumerate(inputs):
+        try:
+            rasters[number] = open_raster_of(source, settings)
+        except InputError as error:
+            errors.append(error)
+    if not rasters:
+        raise errors[0]
+    return rasters
 
 
 def _place(
@@ -178,19 +267,38 @@ def _refuse_if_none_used(masks: list[PseudoMask], source: Path) -> None:
         raise InputError(f"no point of {source} could be used ({account}); check the points and the raster's nodata")
 
 
-def _label_raster(
-    raster: Raster,
-    label_map: LabelMap,
-    points: QueryPoints,
-    table: gpd.GeoDataFrame | pd.DataFrame,
-    classes: ClassTable,
-    settings: LabelSettings,
-    client: Client | None,
-) -> PseudoMask:
+def _paint(voters: Voters, number: int, ready: Ready, entry: Entry, settings: LabelSettings) -> Stage[Painted]:
+    """Yield the batch that paints the tiles which are not done."""
     started = time.perf_counter()
-    source = load_group(label_map.path)
+    if number not in voters.placed:  # it could not be opened when the points were placed
+        raise InputError(f"{entry.row.raster} could not be opened at first; run the same command again")
+    points, raster, source = voters.placed[number], ready.plan.raster, ready.group
     votes, states = settle(points, _superpixels_at(points, source), raster.shape, tie=settings.tie)
-    group = open_group(
+    group = _group_of(raster, source, points, voters.classes, settings)
+    store, key = account_of(group)
+    store.write(key, account_bytes(voters.table, points, states))
+    records = list(group.done(check=settings.check))
+    done = {record.tile for record in records}
+
+    def collect(record: TileRecord) -> None:
+        (entry.failed if record.state == "failed" else records).append(record)
+
+    todo = (tile for tile in ready.plan.grid if tile.name not in done)
+    yield tiles_of((PaintJob(label_map=source, group=group, tile=tile, votes=votes) for tile in todo), collect)
+    entry.refuse_failed(len(ready.plan.grid), group.path)
+    return Painted(
+        group=group,
+        points=sums(states),
+        records=records,
+        n_computed=len(records) - len(done),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _group_of(
+    raster: Raster, label_map: TiledGroup, points: QueryPoints, classes: ClassTable, settings: LabelSettings
+) -> TiledGroup:
+    return open_group(
         settings.cache,
         kind="pseudo-masks",
         name=raster.name,
@@ -198,7 +306,7 @@ def _label_raster(
         tile_size=settings.tile,
         arrays=ARRAYS,
         provenance={
-            "label_map": {"digest": digest(source.provenance), **source.provenance},
+            "label_map": {"digest": digest(label_map.provenance), **label_map.provenance},
             # What votes is in the key as it was read and placed: a file's bytes may lie in several files.
             "points": {
                 "name": settings.points.name,
@@ -209,27 +317,24 @@ def _label_raster(
             "tie": settings.tie,
         },
     )
-    store, key = account_of(group)
-    store.write(key, account_bytes(table, points, states))
-    grid = TileGrid(shape=raster.shape, size=settings.tile)
-    done = list(group.done(check=settings.check))
-    painted = _paint(group, source, votes, grid, {record.tile for record in done}, settings, client)
-    _refuse_failed(painted, grid, raster, group)
-    records = [*done, *painted]
-    facts = [record.facts for record in records]
+
+
+def _mask_of(painted: Painted, label_map: LabelMap, classes: ClassTable) -> PseudoMask:
+    facts = [record.facts for record in painted.records]
     class_pixels = _sum_counts([fact["class_pixels"] for fact in facts], len(classes))
     n_data = sum(fact["n_data"] for fact in facts)
     return PseudoMask(
-        raster=raster.path,
-        path=group.path,
+        raster=label_map.raster,
+        path=painted.group.path,
         label_map=label_map,
         classes=classes,
-        points=sums(states),
+        points=painted.points,
         coverage=sum(class_pixels) / n_data if n_data else 0.0,
         class_pixels=dict(zip(classes.names, class_pixels, strict=True)),
-        n_tiles=len(grid),
-        n_computed=len(painted),
-        seconds=round(label_map.seconds + time.perf_counter() - started, 3),
+        n_tiles=label_map.n_tiles,
+        n_computed=painted.n_computed,
+        seconds=label_map.seconds,
+        output=painted.output,
     )
 
 
@@ -253,41 +358,6 @@ def _sum_counts(counts: list[list[int]], n_classes: int) -> list[int]:
     for tile_counts in counts:
         total[: len(tile_counts)] += np.array(tile_counts, np.int64)
     return [int(count) for count in total]
-
-
-def _paint(
-    group: TiledGroup,
-    label_map: TiledGroup,
-    votes: Votes,
-    grid: TileGrid,
-    done: set[str],
-    settings: LabelSettings,
-    client: Client | None,
-) -> list[TileRecord]:
-    """Paint the tiles that are not done."""
-    records: list[TileRecord] = []
-    todo = (tile for tile in grid if tile.name not in done)
-    jobs = (PaintJob(label_map=label_map, group=group, tile=tile, votes=votes) for tile in todo)
-    with progress(f"pseudo-mask of {Path(group.path).stem}", total=len(grid) - len(done), unit="tiles") as advance:
-
-        def collect(record: TileRecord) -> None:
-            records.append(record)
-            advance(1)
-
-        conduct = Conduct(retries=settings.retries, timeout=settings.timeout)
-        drive([iter([tiles_of(jobs, collect)])], client=client, conduct=conduct)
-    return records
-
-
-def _refuse_failed(records: list[TileRecord], grid: TileGrid, raster: Raster, group: TiledGroup) -> None:
-    failed = [record for record in records if record.state == "failed"]
-    for record in failed:
-        log.warning("tile %s of %s failed: %s", record.tile, raster.name, record.error)
-    if failed:
-        raise TilesFailedError(
-            f"{len(failed)} of {len(grid)} tiles of {raster.path} failed (reasons above and in the ledger beside "
-            f"{group.path}); the others are done, run the same command to try again"
-        )
 
 
 def account_of(group: TiledGroup) -> tuple[Store, str]:

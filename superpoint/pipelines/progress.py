@@ -104,5 +104,7 @@ def in_words(progress: RunProgress) -> str:
     if progress.eta_seconds is not None:
         words.append(f"ETA {timedelta(seconds=round(progress.eta_seconds))}")
     if progress.n_tiles_failed or progress.n_rasters_quarantined:
-        words.append(f"{progress.n_tiles_failed} tiles failed, {progress.n_rasters_quarantined} rasters quarantined")
+        words.append(
+            f"{progress.n_tiles_failed:,} tiles failed, {progress.n_rasters_quarantined:,} rasters quarantined"
+        )
     return ", ".join(words)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from superpoint.cache.inputs import Source
-    from superpoint.pipelines.jobs import Work
+    from superpoint.pipelines.jobs import Stage
     from superpoint.pipelines.settings import InputSettings, SuperpixelSettings
     from superpoint.superpixels.algorithm import SuperpixelAlgorithm
 
@@ -126,8 +126,8 @@ def plan_raster(raster: Raster, settings: SuperpixelSettings) -> Plan:
     return plan
 
 
-def make_ready(source: Source | Raster, settings: SuperpixelSettings, found: list[Ready]) -> Work:
-    """Yield the batches of jobs that make a raster ready, and put what they come to into `found`.
+def make_ready(source: Source, settings: SuperpixelSettings) -> Stage[Ready]:
+    """Yield the batches of jobs that make a raster ready, and return it.
 
     Raises
     ------
@@ -138,8 +138,7 @@ def make_ready(source: Source | Raster, settings: SuperpixelSettings, found: lis
     yield _one(OpenJob(source=source, settings=settings), outcomes)
     plan: Plan | Ready = value_of(outcomes.pop())
     if isinstance(plan, Ready):
-        found.append(plan)
-        return
+        return plan
     wanted: Pass | Scaling | None = first_pass(n_bands=len(plan.raster.bands), dtype=plan.raster.dtype)
     while isinstance(wanted, Pass):
         counts = wanted.zeros()
@@ -149,20 +148,21 @@ def make_ready(source: Source | Raster, settings: SuperpixelSettings, found: lis
         wanted = wanted.resolve(counts)
     keep_scaling([plan.raster], settings.cache, wanted)
     yield _one(LayOutJob(plan=plan, scaling=wanted, settings=settings), outcomes)
-    found.append(value_of(outcomes.pop()))
+    ready: Ready = value_of(outcomes.pop())
+    return ready
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenJob:
     """Open a raster and decide how it is superpixelized; make a small one ready."""
 
-    source: Source | Raster
+    source: Source
     settings: SuperpixelSettings
 
     def compute(self) -> Plan | Ready:
         """Return what is known then."""
         settings = self.settings
-        raster = self.source if isinstance(self.source, Raster) else open_raster_of(self.source, settings)
+        raster = open_raster_of(self.source, settings)
         plan = plan_raster(raster, settings)
         is_known, scaling = find_scaling([raster], settings.cache)
         if not is_known:
@@ -201,6 +201,9 @@ class CountJob:
         self.wanted.count(*self.raster.read_stored(self.window), counts)
         where = np.flatnonzero(counts)
         return where, counts.reshape(-1)[where]
+
+
+QUICK = (OpenJob, CountJob)  # about one window, or a few
 
 
 def open_raster_of(source: Source, settings: SuperpixelSettings) -> Raster:
@@ -256,8 +259,8 @@ def flat_scaling(raster: Raster) -> Scaling:
 
 
 def compute(job: Any, conduct: Conduct) -> Outcome[Any]:  # noqa: ANN401  # any of the jobs here
-    """Compute a job; this is what a worker runs."""
-    return attempt(job.compute, conduct)
+    """Compute a job; this is what a worker runs. One that has to look at all tiles takes as long as it takes."""
+    return attempt(job.compute, replace(conduct, timeout=conduct.timeout if isinstance(job, QUICK) else None))
 
 
 def lost(job: Any, error: BaseException) -> Outcome[Any]:  # noqa: ANN401, ARG001  # any of the jobs here

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.runs import find_run
-from superpoint.errors import InputError
-from superpoint.pipelines.label import label
+from superpoint.errors import InputError, TilesFailedError
+from superpoint.pipelines.label import PseudoMask, pseudo_masks_of
 from superpoint.pipelines.settings import LabelSettings, SuperpixelizeSettings
-from superpoint.pipelines.superpixelize import superpixelize
+from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
 
 if TYPE_CHECKING:
-    from superpoint.pipelines.label import PseudoMask
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from superpoint.cache.inputs import Source
     from superpoint.pipelines.settings import RetrySettings
-    from superpoint.pipelines.superpixelize import LabelMap
+
+    type Inputs = Sequence[tuple[Source, Path | None]]
 
 log = logging.getLogger("superpoint")
 
@@ -53,14 +57,33 @@ def retry(settings: RetrySettings) -> Retried:
     manifest = folder.manifest()
     if folder.is_running():
         raise InputError(f"run {folder.run} is running; wait for its end: superpoint status {folder.run}")
+    inputs = folder.inputs()
+    done = {row.number for row in folder.rows() if row.state == "done"}
+    again = [number for number in range(len(inputs)) if number not in done]
+    if not again:
+        log.info("all %d rasters of run %s are done", len(inputs), folder.run)
+        return Retried(run=folder.run)
     changes = {name: getattr(settings, name) for name in ("scheduler", "workers", "timeout") if getattr(settings, name)}
     asked = manifest["settings"] | {"cache": settings.cache} | changes
-    done = {row.number for row in folder.rows() if row.state == "done"}
-    again = [number for number in range(manifest["n_rasters"]) if number not in done]
-    if not again:
-        log.info("all %d rasters of run %s are done", manifest["n_rasters"], folder.run)
-        return Retried(run=folder.run)
-    if manifest["command"] == "label":  # what is done is found in the cache
-        return Retried(run=folder.run, pseudo_masks=label(LabelSettings(**asked), run=folder.run))
-    label_maps = superpixelize(SuperpixelizeSettings(**asked), run=folder.run, only=again)
-    return Retried(run=folder.run, label_maps=label_maps)
+    go_on = _label if manifest["command"] == "label" else _superpixelize
+    try:
+        return go_on(folder.run, inputs, again, asked)
+    except TilesFailedError as error:
+        raise TilesFailedError(str(error), results=_retried(folder.run, error.results)) from error
+
+
+def _superpixelize(run: str, inputs: Inputs, again: Sequence[int], asked: Mapping[str, Any]) -> Retried:
+    form = SuperpixelizeSettings(**asked)
+    return _retried(run, label_maps_of(inputs, form, command="superpixelize", run=run, only=again))
+
+
+def _label(run: str, inputs: Inputs, again: Sequence[int], asked: Mapping[str, Any]) -> Retried:
+    return _retried(run, pseudo_masks_of(inputs, LabelSettings(**asked), run=run, only=again))
+
+
+def _retried(run: str, results: Sequence[LabelMap | PseudoMask]) -> Retried:
+    return Retried(
+        run=run,
+        label_maps=[made for made in results if isinstance(made, LabelMap)],
+        pseudo_masks=[made for made in results if isinstance(made, PseudoMask)],
+    )

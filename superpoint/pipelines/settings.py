@@ -9,7 +9,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, JsonValue, model_validator
@@ -59,6 +59,12 @@ type Place = Annotated[str, BeforeValidator(_as_text)]
 """A path or URL."""
 type Band = Annotated[int | str, BeforeValidator(_as_number)]
 """A band's number from 1, or its name."""
+
+
+def wherever(settings: Settings) -> dict[str, Any]:
+    """Return settings as JSON that mean the same in whatever folder they are read again."""
+    paths = {name: str(value.absolute()) for name, value in settings if isinstance(value, Path)}
+    return settings.model_dump(mode="json") | paths
 
 
 class CacheSettings(Settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -82,15 +83,16 @@ def _of_label_map(label_map: LabelMap) -> RenderableType:
 def of_forecast(found: Forecast) -> RenderableType:
     """Summarize what a run would do."""
     speed = found.sample_mpx_per_s
+    threads = "1 thread" if found.n_threads == 1 else f"{found.n_threads} threads"
     todo = found.n_tiles - found.n_tiles_done
     rows = {
-        "rasters": f"{found.n_rasters:,}" + (f", {len(found.problems)} cannot be used" if found.problems else ""),
+        "rasters": f"{found.n_rasters:,}" + (f", {len(found.problems)} would be quarantined" if found.problems else ""),
         "tiles": f"{found.n_tiles:,}: {found.n_tiles_done:,} done already, {todo:,} to compute",
         "pixels": f"{found.megapixels:,.1f} Mpx to compute",
         "to read": f"{_size_of(found.bytes_to_read)}, decoded",
         "to write": f"{_size_of(found.bytes_to_write)}, compressed",
         "memory": f"{_size_of(found.worker_bytes)} a worker, at its peak",
-        "time": f"about {_duration(found.seconds)} on {found.n_threads} threads ({speed:.1f} Mpx/s each, by one tile)"
+        "time": f"about {_duration(found.seconds)} on {threads} ({speed:.1f} Mpx/s each, by one tile)"
         if speed
         else None,
     }
@@ -110,7 +112,7 @@ def of_status(found: Status) -> RenderableType:
         "ended": found.ended,
         "heard of": progress.updated if progress and not found.ended else None,
         "rasters": f"{found.done:,} of {found.n_rasters:,} done, {len(found.quarantined)} quarantined",
-        "progress": in_words(progress) if progress else None,
+        "progress": in_words(replace(progress, eta_seconds=None) if found.ended else progress) if progress else None,
         "folder": found.folder,
     }
     lines = [Text(f"quarantined: {row.sentence}", style="yellow") for row in found.quarantined]

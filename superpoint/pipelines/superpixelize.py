@@ -16,7 +16,7 @@ from superpoint.cache.turns import turn_at
 from superpoint.errors import DiskFullError, TilesFailedError
 from superpoint.pipelines.archive import archive_run
 from superpoint.pipelines.jobs import Batch, Conduct, drive, open_client, tiles_of
-from superpoint.pipelines.joined import rounds_of
+from superpoint.pipelines.joined import delete_parts, rounds_of
 from superpoint.pipelines.outputs import (
     PROVENANCE_TAG,
     check_exports,
@@ -26,7 +26,8 @@ from superpoint.pipelines.outputs import (
     write_item,
 )
 from superpoint.pipelines.rasterjobs import Ready, check_request, compute, lost, make_ready, sources_of, value_of
-from superpoint.pipelines.superpixeljobs import Round, SuperpixelJob, Tally
+from superpoint.pipelines.settings import wherever
+from superpoint.pipelines.superpixeljobs import Round, SuperpixelJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -63,13 +64,7 @@ class LabelMap:
     """The COG, if one was asked for."""
 
 
-def superpixelize(
-    settings: SuperpixelizeSettings,
-    *,
-    client: Client | None = None,
-    run: str | None = None,
-    only: Collection[int] | None = None,
-) -> list[LabelMap]:
+def superpixelize(settings: SuperpixelizeSettings, *, client: Client | None = None) -> list[LabelMap]:
     """Superpixelize rasters, tile by tile, into the cache; what is there already is not computed again.
 
     Parameters
@@ -78,10 +73,6 @@ def superpixelize(
         See the fields.
     client : distributed.Client, optional
         Of a cluster to use, instead of what the settings say.
-    run : str, optional
-        Id of a run to go on with, instead of a new one.
-    only : collection of int, optional
-        Places in the list of rasters, from 0, of those to do.
 
     Returns
     -------
@@ -98,33 +89,39 @@ def superpixelize(
     sources = sources_of(settings)
     outputs = outputs_of(settings.output, sources, suffix="labels")
     check_exports(outputs, overwrite=settings.overwrite)
-    return label_maps_of(sources, settings, outputs=outputs, client=client, command="superpixelize", run=run, only=only)
+    exports: Sequence[Path | None] = outputs or [None] * len(sources)
+    inputs = list(zip(sources, exports, strict=True))
+    return label_maps_of(inputs, settings, command="superpixelize", client=client)
 
 
 def label_maps_of(
-    sources: Sequence[Source],
+    inputs: Sequence[tuple[Source, Path | None]],
     settings: SuperpixelSettings,
     *,
     command: str,
-    outputs: Sequence[Path] = (),
     client: Client | None = None,
     run: str | None = None,
     only: Collection[int] | None = None,
+    then: Callable[[int, Ready, Entry], Work] | None = None,
 ) -> list[LabelMap]:
     """Return the label maps of sources, computing what is not in the cache.
 
     Parameters
     ----------
-    sources : sequence of Source
-        The rasters.
+    inputs : sequence of (Source, Path or None)
+        The rasters, and the COG of each, if wanted; of what `then` makes, if that is given.
     settings : SuperpixelSettings
         How they are superpixelized, and where that is done.
     command : str
         Name of the command, for the run.
-    outputs : sequence of Path
-        The COG of each, if wanted.
-    client, run, only
-        As in `superpixelize`.
+    client : distributed.Client, optional
+        Of a cluster to use, instead of what the settings say.
+    run : str, optional
+        Id of a run to go on with, instead of a new one.
+    only : collection of int, optional
+        Places among the inputs, from 0, of those to do.
+    then : callable, optional
+        What else is done with each raster when its label map is whole, as batches of jobs.
 
     Raises
     ------
@@ -133,18 +130,21 @@ def label_maps_of(
     """
     check_request(settings)
     found: dict[int, LabelMap] = {}
-    numbers = range(len(sources)) if only is None else sorted(only)
-    asked = settings.model_dump(mode="json")
+    numbers = range(len(inputs)) if only is None else sorted(only)
+    small = settings.model_copy(update={"rasters": []})  # goes along with every job
     with (
         open_client(settings.cluster, client=client) as own,
         archive_run(
-            settings.cache, command=command, settings=asked, n_rasters=len(numbers), client=own, run=run
+            settings.cache,
+            command=command,
+            settings=wherever(settings),
+            inputs=inputs,
+            n_todo=len(numbers),
+            client=own,
+            run=run,
         ) as archive,
     ):
-        works = (
-            _label_map(number, sources[number], settings, archive, outputs[number] if outputs else None, found)
-            for number in numbers
-        )
+        works = (_label_map(number, *inputs[number], small, archive, found, then) for number in numbers)
         conduct = Conduct(run=archive.folder.run, retries=settings.retries, timeout=settings.timeout)
         drive(works, client=own, conduct=conduct)
     results = [found[number] for number in sorted(found)]
@@ -155,18 +155,20 @@ def label_maps_of(
 def _label_map(
     number: int,
     source: Source,
+    output: Path | None,
     settings: SuperpixelSettings,
     archive: Archive,
-    output: Path | None,
     found: dict[int, LabelMap],
+    then: Callable[[int, Ready, Entry], Work] | None,
 ) -> Work:
     """Yield the batches of jobs that make one raster's label map; what fails is its own failure."""
     entry = archive.begin(number, raster=source.label, name=source.name)
     try:
-        ready: list[Ready] = []
-        yield from make_ready(source, settings, ready)
-        yield from _tiles(ready[0], entry)
-        yield from _finish(ready[0], entry, source, settings, output)
+        ready = yield from make_ready(source, settings)
+        yield from _tiles(ready, entry)
+        if then:
+            yield from then(number, ready, entry)
+        yield from _finish(ready, entry, source, settings, None if then else output)
         found[number] = _label_map_of(entry)
     except DiskFullError:
         raise
@@ -178,19 +180,16 @@ def _label_map(
 def _tiles(ready: Ready, entry: Entry) -> Work:
     """Yield the batches of a raster's tiles, and take them into what is ready."""
     _introduce(ready, entry)
-    for stage in rounds_of(ready) if ready.plan.is_joined else [_only_round(ready)]:
-        yield from _round(stage, ready, entry)
-        if not entry.failed:
-            continue
-        if not (ready.plan.is_joined and _is_whole(ready)):
-            n_failed, n_tiles = len(entry.failed), len(ready.plan.grid)
-            raise TilesFailedError(
-                f"{n_failed} of {n_tiles} tiles of {entry.row.raster} failed (reasons above and in the ledger beside "
-                f"{ready.group.path}); the others are done, run the same command to try again"
-            )
-        # Another run made the label map whole meanwhile, and deleted what was kept on the way.
-        entry.failed.clear()
-        break
+    try:
+        for stage in rounds_of(ready) if ready.plan.is_joined else [_only_round(ready)]:
+            yield from _round(stage, ready, entry)
+            entry.refuse_failed(len(ready.plan.grid), ready.group.path)
+    except (TilesFailedError, FileNotFoundError):
+        # Another run may have made the label map whole meanwhile, and deleted what was kept on the way.
+        if not (ready.plan.is_joined and _tally_anew(ready)):
+            raise
+        entry.forget_failed()
+        delete_parts(ready)
 
 
 def _introduce(ready: Ready, entry: Entry) -> None:
@@ -241,13 +240,12 @@ def _round(stage: Round, ready: Ready, entry: Entry) -> Work:
         yield tiles_of(jobs, collect)
 
 
-def _is_whole(ready: Ready) -> bool:
-    """Return whether the label map is whole, whoever made it so, and tally it anew."""
-    tally = Tally()
+def _tally_anew(ready: Ready) -> bool:
+    """Tally the label map anew, whoever made it; return whether it is whole."""
+    ready.tally.clear()
     for record in ready.group.done():
-        tally.add(record)
-    ready.tally.__dict__.update(tally.__dict__)
-    return tally.n_done == len(ready.plan.grid)
+        ready.tally.add(record)
+    return ready.tally.n_done == len(ready.plan.grid)
 
 
 @dataclass(frozen=True, kw_only=True)

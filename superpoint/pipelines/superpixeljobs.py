@@ -151,6 +151,11 @@ class Tally:
     """Ids on the edges of tiles, each once."""
     _recent: list[NDArray[np.uint32]] = field(default_factory=list)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self.n_done = self.n_bytes = self.n_inside = 0
+        self.edge_ids, self._recent = np.zeros(0, np.uint32), []
+
     def add(self, record: TileRecord) -> None:
         """Add a tile that is done."""
         self.n_done += 1

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import zarr
 from servers import make_bucket, publish, s3_server, use_s3
-from smallworld import two_fields, write_raster
+from smallworld import two_fields, write_points, write_raster
 
 from superpoint.cache.groups import load_group
 from superpoint.cache.ledger import TileRecord
@@ -23,8 +23,9 @@ from superpoint.cache.turns import turn_at
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.forecast import forecast
 from superpoint.pipelines.jobs import Conduct, run_tile
+from superpoint.pipelines.label import label
 from superpoint.pipelines.retry import retry
-from superpoint.pipelines.settings import RetrySettings, StatusSettings, SuperpixelizeSettings
+from superpoint.pipelines.settings import LabelSettings, RetrySettings, StatusSettings, SuperpixelizeSettings
 from superpoint.pipelines.status import status
 from superpoint.pipelines.superpixelize import superpixelize
 from superpoint.tiles import TileGrid
@@ -93,7 +94,7 @@ def test_a_raster_that_cannot_be_used_is_quarantined_and_the_others_are_done(
     whole = (folder / "1.tif").read_bytes()
     (folder / "1.tif").write_bytes(b"no raster")
     caplog.set_level(logging.INFO, "superpoint")
-    with pytest.raises(TilesFailedError, match=r"1 of 3 rasters are quarantined, the others are done") as caught:
+    with pytest.raises(TilesFailedError, match=r"1 of 3 rasters is quarantined, the others are done") as caught:
         superpixelize(settings(folder))
     assert caught.value.exit_code == 3
     assert [Path(made.raster).name for made in caught.value.results] == ["0.tif", "2.tif"]
@@ -103,6 +104,7 @@ def test_a_raster_that_cannot_be_used_is_quarantined_and_the_others_are_done(
     assert (said.state, said.done, [row.name for row in said.quarantined]) == ("quarantined", 2, ["1"])
 
     (folder / "1.tif").write_bytes(whole)
+    (folder / "0.tif").rename(folder / "00.tif")  # the run knows what it was asked for, not only where to look
     before = {path: path.stat().st_mtime_ns for path in (folder.parent / "cache").rglob("labels/c/*/*")}
     again = retry(RetrySettings(cache=cache, run=said.run[:12]))
     assert [(Path(made.raster).name, made.n_computed) for made in again.label_maps] == [("1.tif", 1)]
@@ -111,6 +113,27 @@ def test_a_raster_that_cannot_be_used_is_quarantined_and_the_others_are_done(
     assert (said.state, said.done, said.quarantined) == ("done", 3, [])
     assert len(pd.read_parquet(folder.parent / "cache" / "runs" / said.run / "rasters.parquet")) == 3
     assert retry(RetrySettings(cache=cache, run="latest")).label_maps == []
+
+
+def test_pseudo_masks_of_rasters_that_can_be_used_are_made_and_a_retry_makes_the_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, truth = two_fields((100, 140), seed=0)
+    asked = settings(folder).model_dump() | {"points": write_points(tmp_path / "points.gpkg", truth, 30, seed=1)}
+    asked.pop("output"), asked.pop("dry_run")
+    whole = (folder / "2.tif").read_bytes()
+    (folder / "2.tif").write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / "masks"
+    with pytest.raises(TilesFailedError, match="1 of 3 rasters is quarantined") as caught:
+        label(LabelSettings(**asked, output=out))
+    assert [Path(mask.raster).name for mask in caught.value.results] == ["0.tif", "1.tif"]
+    assert sorted(path.name for path in out.glob("*-mask.tif")) == ["0.pseudo-mask.tif", "1.pseudo-mask.tif"]
+    (folder / "2.tif").write_bytes(whole)
+    monkeypatch.chdir(tmp_path)
+    again = retry(RetrySettings(cache=asked["cache"], run="latest"))
+    assert [(Path(mask.raster).name, mask.n_computed) for mask in again.pseudo_masks] == [("2.tif", 6)]
+    assert (out / "2.pseudo-mask.tif").exists()
+    assert status(StatusSettings(cache=asked["cache"], run="latest")).state == "done"
 
 
 def test_a_run_that_there_is_not_is_one_sentence(tmp_path: Path) -> None:
