@@ -43,7 +43,8 @@ app = typer.Typer(
     help="Learning to map the earth from a handful of labelled points.\n\n"
     "rasters → superpixelize → label (query points vote) → train → predict → evaluate.\n\n"
     "[bold]superpoint demo[/bold] shows the whole way on a made-up scene, without data or network.",
-    epilog="Exit codes: 0 done, 2 bad request, 3 some rasters or tiles failed (the rest is kept; run it again).",
+    epilog="Exit codes: 0 done, 2 bad request, 3 some rasters or tiles failed (the rest is kept; run it again), "
+    "1 anything else, 130 stopped with Ctrl-C.",
 )
 
 cache_app = typer.Typer(

@@ -10,8 +10,11 @@ from http.client import HTTPException, IncompleteRead, InvalidURL
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import obstore
+from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
+
 from superpoint.cache.addresses import holder, is_remote, quoted, shown
-from superpoint.cache.remote import N_RETRIES, REQUEST_SECONDS, object_store, obstore_module
+from superpoint.cache.remote import N_RETRIES, REQUEST_SECONDS, object_store
 from superpoint.errors import InputError, SuperpointError, UnreachableError
 
 if TYPE_CHECKING:
@@ -47,8 +50,8 @@ def object_facts(url: str) -> tuple[int, str]:
         return int(n_bytes), headers.get("ETag") or headers.get("Last-Modified") or ""
     root, key = _split(url)
     try:
-        facts = obstore_module().head(object_store(root), key)
-    except (obstore_module().exceptions.BaseError, OSError, ValueError) as error:
+        facts = obstore.head(object_store(root), key)
+    except (BaseError, OSError, ValueError) as error:
         raise explained(url, error) from error
     return int(facts["size"]), facts["e_tag"] or facts["last_modified"].isoformat()
 
@@ -73,8 +76,8 @@ def read_document(path: str | Path) -> bytes:
     _refuse_large(place, object_facts(place)[0])
     root, key = _split(place)
     try:
-        return bytes(obstore_module().get(object_store(root), key).bytes())
-    except (obstore_module().exceptions.BaseError, OSError, ValueError) as error:
+        return bytes(obstore.get(object_store(root), key).bytes())
+    except (BaseError, OSError, ValueError) as error:
         raise explained(place, error) from error
 
 
@@ -104,9 +107,9 @@ def list_objects(pattern: str) -> list[str]:
         "".join({"**/": "(?:.*/)?", "*": "[^/]*"}.get(word, re.escape(word)) for word in re.split(r"(\*\*/|\*)", key))
     )
     try:
-        chunks = obstore_module().list(object_store(root), prefix=folder or None)
+        chunks = obstore.list(object_store(root), prefix=folder or None)
         names = [each["path"] for chunk in chunks for each in chunk if wanted.fullmatch(each["path"])]
-    except (obstore_module().exceptions.BaseError, OSError, ValueError) as error:
+    except (BaseError, OSError, ValueError) as error:
         raise explained(pattern, error) from error
     return [f"{root}/{name}" for name in sorted(names)]
 
@@ -161,7 +164,6 @@ def explained(url: str, error: BaseException) -> SuperpointError:
     """Return the error to raise for what obstore or urllib raised: whether trying again may help, and what does."""
     place, words = shown(url), _first_line(error)
     status = error.code if isinstance(error, urllib.error.HTTPError) else _status_in(words)
-    exceptions = obstore_module().exceptions
     if "169.254." in words or "metadata" in words:
         return InputError(
             f"{place} needs credentials and there are none; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Google: "
@@ -169,10 +171,10 @@ def explained(url: str, error: BaseException) -> SuperpointError:
         )
     if isinstance(error, FileNotFoundError) or status in (404, 410):
         return InputError(f"{place} does not exist; check the address")
-    if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError) or status in (401, 403):
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
         return InputError(f"{place} may not be read: access denied; check the credentials in the environment")
     is_ours = status in CLIENT_ERRORS and status not in TRANSIENT
-    if is_ours or isinstance(error, ValueError | InvalidURL | exceptions.InvalidPathError):
+    if is_ours or isinstance(error, ValueError | InvalidURL | InvalidPathError):
         return InputError(f"{place} cannot be read: {words}; check the address and, for S3, AWS_REGION")
     return UnreachableError(f"{place} does not answer: {words}; try again later")
 

@@ -10,13 +10,15 @@ import os
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import rasterio
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 from rasterio.session import DummySession
 
 from superpoint.cache.addresses import GDAL_PREFIXES, is_remote, shown
-from superpoint.errors import InputError, MissingExtraError
+from superpoint.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-__all__ = ["gdal_environment", "gdal_options", "is_remote", "object_store", "obstore_module", "shown"]
+__all__ = ["gdal_environment", "gdal_options", "is_remote", "object_store", "shown"]
 
 N_RETRIES = 3
 REQUEST_SECONDS = 60
@@ -104,8 +106,6 @@ def object_store(url: str, *, n_retries: int = N_RETRIES) -> ObjectStore:
     ------
     InputError
         If the URL is none of these, or its store cannot be set up from the environment.
-    MissingExtraError
-        If obstore is not installed.
     """
     names = ("AWS_", "GOOGLE_", "GS_", "AZURE_")
     environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith(names)))
@@ -118,7 +118,6 @@ def _object_store(url: str, n_retries: int, _environment: tuple[tuple[str, str],
     bucket, _, prefix = rest.partition("/")
     if scheme not in GDAL_PREFIXES or not bucket:
         raise InputError(f"{shown(url)!r} is no address of a store; write it as s3://bucket/folder")
-    store = obstore_module().store
     options: dict[str, Any] = {
         "client_options": {
             "timeout": timedelta(seconds=REQUEST_SECONDS),
@@ -129,13 +128,13 @@ def _object_store(url: str, n_retries: int, _environment: tuple[tuple[str, str],
     }
     try:
         if scheme in ("http", "https"):
-            made = store.HTTPStore(url, **options)
+            made: ObjectStore = HTTPStore(url, **options)
         else:
-            kind = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}[scheme]
+            kind = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[scheme]
             made = kind(bucket, prefix=prefix.strip("/") or None, config=_store_config(scheme), **options)
-    except (obstore_module().exceptions.BaseError, ValueError) as error:
+    except (BaseError, ValueError) as error:
         raise InputError(f"cannot set up {shown(url)}: {error}; see the environment variables") from error
-    return cast("ObjectStore", made)
+    return made
 
 
 def _store_config(scheme: str) -> dict[str, Any]:
@@ -148,22 +147,3 @@ def _store_config(scheme: str) -> dict[str, Any]:
         return {"skip_signature": True} if _is_set("GS_NO_SIGN_REQUEST") else {}
     account = os.environ.get("AZURE_STORAGE_ACCOUNT")
     return {"account_name": account} if account else {}
-
-
-def obstore_module() -> Any:  # noqa: ANN401  # a module
-    """Import obstore late, with what it raises.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
-    try:
-        import obstore
-        import obstore.exceptions
-        import obstore.store
-    except ImportError as error:
-        raise MissingExtraError(
-            "object stores need obstore, which is not installed; run: pip install 'superpoint[object-store]'"
-        ) from error
-    return obstore
