@@ -23,15 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
-from distributed import Client
 
 from superpoint.cache.groups import ArraySpec, open_group
 from superpoint.cache.parts import TileParts
 from superpoint.cache.rasters import open_raster
 from superpoint.pipelines.jobs import Conduct, run_tile
 from superpoint.pipelines.memory import worker_bytes
-from superpoint.pipelines.settings import SuperpixelizeSettings
-from superpoint.pipelines.superpixelize import superpixelize
 from superpoint.pipelines.superpixeljobs import PieceJob, Recipe, RelabelJob, SuperpixelJob, WindowJob
 from superpoint.scaling import Scaling
 from superpoint.superpixels import make_algorithm
@@ -183,6 +180,11 @@ def peak_bytes() -> int:
 
 def print_processes(raster: Path) -> None:
     """Print what a scheduler, a worker and the nanny that watches over it hold, in MiB."""
+    from distributed import Client
+
+    from superpoint.pipelines.settings import SuperpixelizeSettings
+    from superpoint.pipelines.superpixelize import superpixelize
+
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/scheduler.json"
         dask = [sys.executable, "-m", "dask"]

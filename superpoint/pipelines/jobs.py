@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from superpoint.cache.ledger import TileRecord
@@ -466,6 +467,7 @@ def _local_client(n_workers: int) -> Iterator[Client]:
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
     """Start threads and processes that Ctrl-C does not reach; one that comes meanwhile is this thread's afterwards."""
+    resource_tracker.ensure_running()  # where it starts later, it lets signals through again in that thread
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

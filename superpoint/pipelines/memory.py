@@ -9,7 +9,7 @@ with b bands of s bytes as stored:
     reading      (f + s + 2) b + 3: the image, as GDAL decoded it, what is known of each band, twice
     scaling      16 b + 2: the image, what is valid of it, the scaled one, what of it is not a number
     labelling    (f + 4) b + 1, and what the algorithm says it needs; f b + 1 with one that scales as it reads
-    writing      21 where tiles are joined; else 4, and 16 for each pixel of the tile
+    writing      21 where tiles are joined; else 4, and 10 for each pixel of the tile
     joining      4 for each tile that sees a part of the window, 9 as a rule, and 40 for each pixel of the tile
 
 f is 4, float32; but s with an algorithm that scales as it reads, where no band has gaps of its own.
@@ -106,7 +106,7 @@ def worker_bytes(
     steps: dict[str, float] = {
         "reading": window_px * ((image + stored + 2) * n_bands + 3),
         "labelling": window_px * ((image + (0 if scales_itself else FLOAT_BYTES)) * n_bands + 1 + need.bytes_per_px),
-        "writing": window_px * 4 + core_px * 16,
+        "writing": window_px * 4 + core_px * 10,
     }
     if not scales_itself:
         steps["scaling"] = window_px * (16 * n_bands + 2)

@@ -39,7 +39,7 @@ def test_a_tile_takes_no_more_memory_than_its_estimate_and_not_much_less(tmp_pat
     patch, _ = two_fields((600, 600), seed=0)
     raster = write_raster(tmp_path / "scene.tif", np.tile(patch, (1, 6, 6))[:, :3072, :3072], tiled=True)
     # What is not compiled yet is compiled here: in the process that is measured it would leave holes to be filled.
-    superpixelize_array(patch[:, :64, :64], Slic())
+    superpixelize_array(np.ascontiguousarray(patch[:, :64, :64]), Slic())
     command = [sys.executable, str(BENCHMARK), str(raster), "--algorithms", "slic", "--measure", "1024"]
     environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536", "GDAL_CACHEMAX": "16"}
     finished = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
