@@ -32,7 +32,7 @@ from superpoint.pipelines.memory import worker_bytes
 from superpoint.pipelines.superpixeljobs import PieceJob, Recipe, RelabelJob, SuperpixelJob, WindowJob
 from superpoint.scaling import Scaling
 from superpoint.superpixels import make_algorithm
-from superpoint.superpixels.joining import is_joined
+from superpoint.superpixels.joining import is_joined, tiles_seeing
 from superpoint.superpixels.resolving import PieceTable
 from superpoint.tiles import TileGrid
 
@@ -151,8 +151,7 @@ def jobs_of(path: Path, algorithm: SuperpixelAlgorithm, tile_size: int, cache: s
         yield SuperpixelJob(recipe=recipe, group=group, tile=middle)
         return
     windows, pieces = TileParts.of(group, "windows"), TileParts.of(group, "pieces")
-    around = [grid.tile(row, col) for row in range(3) for col in range(3)]
-    for tile in around:
+    for tile in tiles_seeing(grid, middle.read):
         yield WindowJob(recipe=recipe, group=windows, tile=tile)
     yield PieceJob(windows=windows, group=pieces, grid=grid, tile=middle)
     table = PieceTable.unpack(pieces.read_tile(middle, "table"))

@@ -200,8 +200,10 @@ class _ConsoleHandler(logging.Handler):
 
 def main() -> None:
     """Run the command line; this is the `superpoint` command."""
-    logging.getLogger("superpoint").addHandler(_ConsoleHandler())
-    logging.getLogger("superpoint").setLevel(logging.INFO)
+    log = logging.getLogger("superpoint")
+    if not any(isinstance(handler, _ConsoleHandler) for handler in log.handlers):
+        log.addHandler(_ConsoleHandler())
+    log.setLevel(logging.INFO)
     try:
         app()
     except SuperpointError as error:

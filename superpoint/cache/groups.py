@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +25,6 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 from zarr.core.buffer import default_buffer_prototype
-from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
 from superpoint.cache.codecs import LEVEL, LabelCodec, encode_chunk
@@ -342,11 +340,20 @@ def _lay_out(group: TiledGroup, arrays: Mapping[str, ArraySpec]) -> dict[str, by
         attributes=grid.spatial_ref_attributes(),
     )
     root.attrs.update({**grid.convention_attributes(), _MARK: group.provenance})
-    with warnings.catch_warnings():
-        # xarray looks for consolidated metadata first; zarr warns that version 3 of the format has no word on it.
-        warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(root.store)
-    return {key: value.to_bytes() for key, value in objects.items()}
+    layout = {key: value.to_bytes() for key, value in objects.items()}
+    layout[_ROOT] = _consolidated(layout)
+    return layout
+
+
+def _consolidated(layout: Mapping[str, bytes]) -> bytes:
+    """Return the root with the metadata of all arrays in it, where xarray looks first.
+
+    As `zarr.consolidate_metadata` does, which warns, and warnings cannot be held back in one thread alone.
+    """
+    arrays = {key.removesuffix(f"/{_ROOT}"): json.loads(layout[key]) for key in layout if key.endswith(f"/{_ROOT}")}
+    root = json.loads(layout[_ROOT])
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    return json.dumps(root, indent=2).encode()
 
 
 def load_group(path: str | Path) -> TiledGroup:

@@ -10,7 +10,8 @@ with b bands of s bytes as stored:
     scaling      16 b + 2: the image, what is valid of it, the scaled one, what of it is not a number
     labelling    (f + 4) b + 1, and what the algorithm says it needs; f b + 1 with one that scales as it reads
     writing      21 where tiles are joined; else 4, and 10 for each pixel of the tile
-    joining      4 for each tile that sees a part of the window, 9 as a rule, and 40 for each pixel of the tile
+    joining      4 for each tile that sees a part of the window, 9 as a rule; 40 for each pixel of the tile, and 300
+                 for each superpixel
 
 f is 4, float32; but s with an algorithm that scales as it reads, where no band has gaps of its own.
 
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from superpoint.superpixels.algorithm import MemoryNeed, ReadsStored, TellsMemory
-from superpoint.superpixels.joining import is_joined
+from superpoint.superpixels.joining import is_joined, region_size_of
 
 if TYPE_CHECKING:
     from superpoint.superpixels.algorithm import SuperpixelAlgorithm
@@ -112,7 +113,9 @@ def worker_bytes(
         steps["scaling"] = window_px * (16 * n_bands + 2)
     if is_joined(algorithm):
         n_seen = (1 + 2 * math.ceil(2 * halo / tile)) ** 2
-        steps |= {"writing": window_px * 21, "joining": window_px * 4 * n_seen + core_px * 40}
+        n_superpixels = core_px / region_size_of(algorithm) ** 2
+        joining = window_px * 4 * n_seen + core_px * 40 + n_superpixels * 300
+        steps |= {"writing": window_px * 21, "joining": joining}
     spared = {step: round(SPARE * n_bytes) for step, n_bytes in steps.items()}
     return MemoryEstimate(
         base_bytes=PROCESS_BYTES + BLOCK_CACHE_BYTES + need.fixed_bytes,
