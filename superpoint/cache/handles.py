@@ -8,6 +8,7 @@ after an error.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import warnings
 from collections import OrderedDict
@@ -27,6 +28,8 @@ from superpoint.errors import InputError, UnreachableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+BLOCK_CACHE_MIB = 128  # of decoded blocks that GDAL keeps for all threads together, unless the environment says other
+os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_MIB))  # heeded at the first read
 MAX_HANDLES = 12  # for each thread; a stack of single-band rasters has one for each band
 CLOCK_NS = 2_000_000_000  # two machines may see a shared file's time rounded, to two seconds at worst
 FAILURES = (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError, MemoryError)

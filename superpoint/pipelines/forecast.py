@@ -111,7 +111,7 @@ def _add(found: Forecast, plan: Plan, settings: SuperpixelizeSettings) -> bool:
         found.bytes_to_read += pixel_bytes * grid.shape[0] * grid.shape[1] * n_reads(raster.dtype)
     estimate = worker_bytes(
         tile=min(settings.tile, max(grid.shape)), halo=grid.halo, n_bands=len(raster.bands), dtype=raster.dtype,
-        algorithm=plan.algorithm,
+        algorithm=plan.algorithm, has_gaps=raster.has_gaps,
     )  # fmt: skip
     found.worker_bytes = max(found.worker_bytes, estimate.n_bytes)
     return bool(todo)

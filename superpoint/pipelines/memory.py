@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from superpoint.cache.handles import BLOCK_CACHE_MIB
 from superpoint.superpixels.algorithm import MemoryNeed, ReadsStored, TellsMemory
 from superpoint.superpixels.joining import is_joined, region_size_of
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from superpoint.superpixels.algorithm import SuperpixelAlgorithm
 
 PROCESS_BYTES = 384 * 2**20  # Dask, GDAL, Numba and our kernels, which a machine's first process compiles
-BLOCK_CACHE_BYTES = 128 * 2**20  # of decoded blocks that GDAL keeps for all threads together: GDAL_CACHEMAX
+BLOCK_CACHE_BYTES = BLOCK_CACHE_MIB * 2**20
 FLOAT_BYTES = 4
 SPARE = 1.15  # what allocators keep and small arrays take
 STRANGERS_NEED = (160.0, 24.0)  # bytes a pixel, and more for each band, of an algorithm that says nothing
