@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,12 @@ def age(folder: Path | str, *, days: float) -> None:
         for file in [top, *top.rglob("*")]:
             if file.is_file():
                 os.utime(file, (then, then))
+
+
+def bytes_of(folder: Path | str) -> dict[str, bytes]:
+    """Return the bytes of everything that a store lists: not what a kill left half-written, as name#1."""
+    files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file() and not re.search(r"#\d+$", path.name))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def all_files(folder: Path | str) -> dict[str, tuple[int, bytes]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import zarr
+from caches import bytes_of
 from smallworld import two_fields, write_raster
 
 from superpoint.cache.handles import close_handles
@@ -105,10 +106,6 @@ def run(raster: Path, cache: Path, **settings: object) -> LabelMap:
 
 def labels_of(label_map: LabelMap) -> NDArray[np.uint32]:
     return np.asarray(zarr.open_group(label_map.path, mode="r")["labels"])
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def groups_in(cache: Path) -> list[str]:

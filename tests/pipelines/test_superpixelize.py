@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 import zarr
+from caches import bytes_of
 from smallworld import two_fields, write_raster
 
 from superpoint.cache.handles import close_handles
@@ -42,10 +43,6 @@ def run(raster: Path, cache: Path, **settings: object) -> tuple[NDArray[np.uint3
     values = {"rasters": [raster], "cache": cache, "region_size": 8, "tile": 64} | settings
     (label_map,) = superpixelize(SuperpixelizeSettings(**values))
     return np.asarray(zarr.open_group(label_map.path, mode="r")["labels"]), Path(label_map.path)
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_the_exact_halo_gives_the_untiled_labels(raster: Path, tmp_path: Path) -> None:
