@@ -1,6 +1,6 @@
 """The command line: `superpoint superpixelize | label | train | predict | evaluate | run | demo`.
 
-A command's flags are the fields of its settings (`pipelines/settings.py`); nothing is declared twice. This is
+A command's flags are the fields of its settings (`pipelines/settings/`); nothing is declared twice. This is
 the only place where an error becomes a sentence and an exit code: 0 done, 2 bad request, 3 some tiles failed.
 """
 

@@ -1,0 +1,82 @@
+"""The settings of every step: one model a step, whose field names are the flags and the keys of a TOML file.
+
+A field's description is the flag's help. `Positional` marks what the command line takes without a flag.
+"""
+
+from superpoint.pipelines.settings.base import (
+    Band,
+    CacheSettings,
+    Place,
+    Positional,
+    Settings,
+    default_cache,
+    wherever,
+)
+from superpoint.pipelines.settings.care import (
+    CacheExportSettings,
+    CacheGcSettings,
+    CacheInfoSettings,
+    CacheLsSettings,
+    CacheVerifySettings,
+)
+from superpoint.pipelines.settings.jobs import (
+    JobSettings,
+    ReportSettings,
+    RetrySettings,
+    RunReference,
+    StatusSettings,
+)
+from superpoint.pipelines.settings.labels import (
+    LabelSettings,
+)
+from superpoint.pipelines.settings.superpixels import (
+    AlgorithmsSettings,
+    CompareSettings,
+    CutSettings,
+    InputSettings,
+    SuperpixelizeSettings,
+    SuperpixelSettings,
+)
+from superpoint.pipelines.settings.training import (
+    EvaluateSettings,
+    PredictSettings,
+    TrainAffinitySettings,
+    TrainSettings,
+)
+from superpoint.pipelines.settings.whole import (
+    DemoSettings,
+    RunSettings,
+)
+
+__all__ = [
+    "AlgorithmsSettings",
+    "Band",
+    "CacheExportSettings",
+    "CacheGcSettings",
+    "CacheInfoSettings",
+    "CacheLsSettings",
+    "CacheSettings",
+    "CacheVerifySettings",
+    "CompareSettings",
+    "CutSettings",
+    "DemoSettings",
+    "EvaluateSettings",
+    "InputSettings",
+    "JobSettings",
+    "LabelSettings",
+    "Place",
+    "Positional",
+    "PredictSettings",
+    "ReportSettings",
+    "RetrySettings",
+    "RunReference",
+    "RunSettings",
+    "Settings",
+    "StatusSettings",
+    "SuperpixelSettings",
+    "SuperpixelizeSettings",
+    "TrainAffinitySettings",
+    "TrainSettings",
+    "default_cache",
+    "wherever",
+]

@@ -1,0 +1,142 @@
+"""Settings of the steps from pseudo-masks to maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from superpoint.pipelines.settings.base import CacheSettings, Positional, Settings
+
+
+class TrainSettings(CacheSettings):
+    """Settings of `train`."""
+
+    raster: Annotated[list[Path], Field(min_length=1, description="Training rasters, in the order of --labels.")]
+    labels: Annotated[
+        list[Path],
+        Field(min_length=1, description="Pseudo-mask (COG or .zarr of the cache) or mask of each raster."),
+    ]
+    out: Annotated[Path, Field(description="Folder for checkpoints, metrics and settings.")]
+    validation_raster: Annotated[
+        list[Path], Field(description="Rasters that val_miou is measured on after each epoch.")
+    ] = []
+    validation_labels: Annotated[list[Path], Field(description="Mask of each validation raster.")] = []
+    classes: Annotated[Path | None, Field(description="Class table, for masks that carry none. [as in the labels]")] = (
+        None
+    )
+    bands: Annotated[list[int], Field(description="Band numbers from 1. [all but alpha]")] = []
+    model: Annotated[str, Field(description="Segmentation network: unet or deeplabv3.")] = "unet"
+    encoder: Annotated[str, Field(description="Encoder, any name of segmentation-models-pytorch.")] = "resnet34"
+    loss: Annotated[str, Field(description="weighted-masked-mse or partial-cross-entropy.")] = "weighted-masked-mse"
+    normalize: Annotated[
+        Literal["all", "labelled"],
+        Field(
+            description="What weighted-masked-mse is divided by: all pixels, as published, or the labelled ones.",
+        ),
+    ] = "all"
+    epochs: Annotated[int, Field(ge=1, description="Passes over all patches that have labels.")] = 20
+    patch: Annotated[int, Field(ge=32, multiple_of=32, description="Side of a patch in pixels, a multiple of 32.")] = (
+        256
+    )
+    batch_size: Annotated[int, Field(ge=1, description="Patches a step.")] = 8
+    learning_rate: Annotated[float, Field(gt=0, description="Adam's step size.")] = 1e-3
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
+    loaders: Annotated[int, Field(ge=0, description="Processes that read patches; 0 reads in this process.")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of everything random.")] = 0
+    resume: Annotated[bool, Field(description="Go on from the last checkpoint in --out.")] = False
+    overwrite: Annotated[bool, Field(description="Replace what --out holds.")] = False
+
+    @model_validator(mode="after")
+    def _pairs(self) -> TrainSettings:
+        for rasters, labels in ((self.raster, self.labels), (self.validation_raster, self.validation_labels)):
+            if len(rasters) != len(labels):
+                raise ValueError(f"{len(rasters)} rasters and {len(labels)} labels; give one mask for each raster")
+        return self
+
+
+class TrainAffinitySettings(CacheSettings):
+    """Settings of `train-affinity`."""
+
+    raster: Annotated[list[Path], Field(min_length=1, description="Training rasters, in the order of --labels.")]
+    labels: Annotated[
+        list[Path], Field(min_length=1, description="Mask of each raster; unlabelled pixels are left out.")
+    ]
+    out: Annotated[Path, Field(description="Folder for the weights (affinity.safetensors), history and settings.")]
+    validation_raster: Annotated[list[Path], Field(description="Rasters that the best epoch is chosen by.")] = []
+    validation_labels: Annotated[list[Path], Field(description="Mask of each validation raster.")] = []
+    classes: Annotated[Path | None, Field(description="Class table, for masks that carry none. [as in the labels]")] = (
+        None
+    )
+    bands: Annotated[list[int], Field(description="Three band numbers from 1: red, green, blue. [all but alpha]")] = []
+    width: Annotated[
+        float, Field(gt=0, le=1, description="Multiplies the channels of the network; 1 is the published one.")
+    ] = 0.25
+    epochs: Annotated[int, Field(ge=1, description="Passes.")] = 30
+    patches: Annotated[
+        int | None, Field(ge=1, description="Patches a pass. [as many as cover the labelled pixels, drawn anywhere]")
+    ] = None
+    patch: Annotated[int, Field(ge=16, multiple_of=16, description="Side of a patch in pixels, a multiple of 16.")] = (
+        256
+    )
+    batch_size: Annotated[int, Field(ge=1, description="Patches a step.")] = 4
+    shrink: Annotated[
+        float, Field(ge=1, description="Also learn from patches shrunk by up to this factor, as from coarser rasters.")
+    ] = 1.0
+    boundary_weight: Annotated[
+        float, Field(gt=0, description="What a pair of pixels across a boundary weighs beside one within a segment.")
+    ] = 10.0
+    sharpness: Annotated[
+        float, Field(gt=0, description="Power of the affinities in use: higher heeds boundaries more; 1 as published.")
+    ] = 4.0
+    sigma: Annotated[
+        float,
+        Field(ge=0, description="Affinities also fade where colours differ by this much; 0 as published: they do not."),
+    ] = 0.08
+    learning_rate: Annotated[float, Field(gt=0, description="Adam's highest step size.")] = 2e-3
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
+    seed: Annotated[int, Field(ge=0, description="Seed of everything random.")] = 0
+    overwrite: Annotated[bool, Field(description="Replace what --out holds.")] = False
+
+    @model_validator(mode="after")
+    def _pairs(self) -> TrainAffinitySettings:
+        for rasters, labels in ((self.raster, self.labels), (self.validation_raster, self.validation_labels)):
+            if len(rasters) != len(labels):
+                raise ValueError(f"{len(rasters)} rasters and {len(labels)} labels; give one mask for each raster")
+        return self
+
+
+class PredictSettings(Settings):
+    """Settings of `predict`."""
+
+    checkpoint: Annotated[Path, Positional(), Field(description="Checkpoint written by train.")]
+    rasters: Annotated[list[Path], Positional(), Field(min_length=1, description="Rasters to map.")]
+    output: Annotated[
+        Path, Field(description="The map, a COG with a colour table; a folder if there are several rasters.")
+    ]
+    bands: Annotated[list[int], Field(description="Band numbers from 1. [those of the training]")] = []
+    overlap: Annotated[
+        int | None,
+        Field(ge=0, description="Pixels by which patches overlap; they are blended. [a quarter of the patch]"),
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, description="Patches a step.")] = 8
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
+    overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False
+
+
+class EvaluateSettings(Settings):
+    """Settings of `evaluate`."""
+
+    maps: Annotated[list[Path], Positional(), Field(min_length=1, description="Maps to judge.")]
+    truth: Annotated[
+        list[Path],
+        Field(min_length=1, description="True mask of each map: class values, or colours with --classes."),
+    ]
+    classes: Annotated[Path | None, Field(description="Class table. [as in the map]")] = None
+
+    @model_validator(mode="after")
+    def _pairs(self) -> EvaluateSettings:
+        if len(self.maps) != len(self.truth):
+            raise ValueError(f"{len(self.maps)} maps and {len(self.truth)} truths; give one truth for each map")
+        return self
