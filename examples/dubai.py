@@ -14,17 +14,13 @@ that neither has seen.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
+from pydantic_core import to_jsonable_python
 
 import superpoint as sp
-from superpoint.cache.masks import open_mask
-from superpoint.cache.tables import read_class_table
-from superpoint.points.sample import sample_balanced
-from superpoint.tiles import Window
 
 CLASSES = Path(__file__).with_name("dubai-classes.toml")
 
@@ -35,8 +31,8 @@ def main() -> None:
     out: Path = arguments.out
     train_parts = parts_of(arguments.data, arguments.train_tiles)
     judged_parts = parts_of(arguments.data, arguments.test_tiles)
-    masks = [label_part(image, mask, arguments) for image, mask in train_parts]
-    n_points = sum(sum(mask.points.values()) for mask in masks)
+    masks = label_parts(train_parts, arguments)
+    n_points = sum(masks[0].all_points.values())
     print(f"{n_points} points on {len(masks)} parts label {np.mean([m.coverage for m in masks]):.1%} of the pixels")
 
     images = [image for image, _ in train_parts]
@@ -45,7 +41,7 @@ def main() -> None:
     for kind, score in scores.items():
         iou = ", ".join(f"{name} {values['iou'] or 0:.3f}" for name, values in score.classes.items())
         print(f"{kind}: mIoU {score.miou:.3f} ({iou})")
-    (out / "scores.json").write_text(json.dumps({kind: score.__dict__ for kind, score in scores.items()}, indent=2))
+    (out / "scores.json").write_text(json.dumps(to_jsonable_python(scores), indent=2))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -70,30 +66,31 @@ def parts_of(data: Path, tiles: list[int]) -> list[tuple[Path, Path]]:
     return [(image, image.parents[1] / "masks" / f"{image.stem}.png") for image in images]
 
 
-def label_part(image: Path, mask: Path, arguments: argparse.Namespace) -> sp.PseudoMask:
-    """Sample points from a part's mask, and turn them into its pseudo-mask."""
-    truth = open_mask(mask, read_class_table(CLASSES))
-    rows, cols = truth.shape
-    values = truth.read(Window(row=0, col=0, n_rows=rows, n_cols=cols))
-    name = f"{image.parents[1].name}-{image.stem}".replace(" ", "-")
-    number = int(image.parents[1].name.split()[-1]) * 100 + int(image.stem.split("_")[-1])
-    points = sample_balanced(values, arguments.n_points, rng=np.random.default_rng([arguments.seed, number]))
-    table = arguments.out / "points" / f"{name}.csv"
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["row", "col", "class"])
-        for row, col, value in zip(points.rows, points.cols, points.values, strict=True):
-            writer.writerow([row, col, truth.classes.names[value]])
-    settings = sp.LabelSettings(
-        rasters=[image],
-        points=table,
-        classes=CLASSES,
-        n_segments=arguments.n_segments,
-        cache=arguments.out / "cache",
+def label_parts(parts: list[tuple[Path, Path]], arguments: argparse.Namespace) -> list[sp.PseudoMask]:
+    """Sample points from the masks, the same number of each class, and turn them into pseudo-masks."""
+    images, masks = [image for image, _ in parts], [mask for _, mask in parts]
+    points = arguments.out / "points.csv"
+    sp.sample(
+        sp.SampleSettings(
+            masks=masks,
+            raster=images,
+            classes=CLASSES,
+            n_points=arguments.n_points,
+            seed=arguments.seed,
+            output=points,
+            overwrite=True,
+        )
     )
-    (pseudo_mask,) = sp.label(settings)
-    return pseudo_mask
+    return sp.label(
+        sp.LabelSettings(
+            rasters=images,
+            points=points,
+            raster_column="raster",
+            classes=CLASSES,
+            n_segments=arguments.n_segments,
+            cache=arguments.out / "cache",
+        )
+    )
 
 
 def train_and_judge(

@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from superpoint.labels.inspection import Inspection
     from superpoint.pipelines.algorithms import Listed, algorithms
     from superpoint.pipelines.cacheexport import cache_export
     from superpoint.pipelines.cachefacts import cache_info
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from superpoint.pipelines.cut import Cut, cut
     from superpoint.pipelines.evaluate import Evaluation, evaluate
     from superpoint.pipelines.forecast import Forecast, forecast
+    from superpoint.pipelines.inspect import inspect
     from superpoint.pipelines.label import PseudoMask, label
     from superpoint.pipelines.predict import Map, predict
     from superpoint.pipelines.report import Report, report
     from superpoint.pipelines.retry import Retried, retry
     from superpoint.pipelines.run import Run, run
+    from superpoint.pipelines.sample import SampledPoints, sample
     from superpoint.pipelines.settings import (
         AlgorithmsSettings,
         CacheExportSettings,
@@ -40,17 +43,21 @@ if TYPE_CHECKING:
         CompareSettings,
         CutSettings,
         EvaluateSettings,
+        InspectSettings,
         LabelSettings,
         PredictSettings,
         ReportSettings,
         RetrySettings,
         RunSettings,
+        SampleSettings,
         StatusSettings,
+        SuggestSettings,
         SuperpixelizeSettings,
         TrainAffinitySettings,
         TrainSettings,
     )
     from superpoint.pipelines.status import Status, status
+    from superpoint.pipelines.suggest import Suggestions, suggest
     from superpoint.pipelines.superpixelize import LabelMap, superpixelize
     from superpoint.pipelines.train import Training, train
     from superpoint.pipelines.train_affinity import AffinityTraining, train_affinity
@@ -68,12 +75,15 @@ _HOMES = {
         "CompareSettings",
         "CutSettings",
         "EvaluateSettings",
+        "InspectSettings",
         "LabelSettings",
         "PredictSettings",
         "ReportSettings",
         "RetrySettings",
         "RunSettings",
+        "SampleSettings",
         "StatusSettings",
+        "SuggestSettings",
         "SuperpixelizeSettings",
         "TrainAffinitySettings",
         "TrainSettings",
@@ -82,6 +92,7 @@ _HOMES = {
     "algorithms": ("Listed", "algorithms"),
     "compare": ("Compared", "compare"),
     "cut": ("Cut", "cut"),
+    "inspect": ("Inspection", "inspect"),
     "label": ("PseudoMask", "label"),
     "train": ("Training", "train"),
     "train_affinity": ("AffinityTraining", "train_affinity"),
@@ -90,6 +101,8 @@ _HOMES = {
     "run": ("Run", "run"),
     "forecast": ("Forecast", "forecast"),
     "status": ("Status", "status"),
+    "sample": ("SampledPoints", "sample"),
+    "suggest": ("Suggestions", "suggest"),
     "retry": ("Retried", "retry"),
     "report": ("Report", "report"),
     "care": ("cache_gc", "cache_ls", "cache_verify"),
@@ -113,6 +126,8 @@ __all__ = [
     "EvaluateSettings",
     "Evaluation",
     "Forecast",
+    "InspectSettings",
+    "Inspection",
     "LabelMap",
     "LabelSettings",
     "Listed",
@@ -125,8 +140,12 @@ __all__ = [
     "RetrySettings",
     "Run",
     "RunSettings",
+    "SampleSettings",
+    "SampledPoints",
     "Status",
     "StatusSettings",
+    "SuggestSettings",
+    "Suggestions",
     "SuperpixelizeSettings",
     "TrainAffinitySettings",
     "TrainSettings",
@@ -141,12 +160,15 @@ __all__ = [
     "cut",
     "evaluate",
     "forecast",
+    "inspect",
     "label",
     "predict",
     "report",
     "retry",
     "run",
+    "sample",
     "status",
+    "suggest",
     "superpixelize",
     "train",
     "train_affinity",

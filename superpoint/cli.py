@@ -1,4 +1,4 @@
-"""The command line: `superpoint superpixelize | label | train | predict | evaluate | run | demo`.
+"""The command line: `superpoint superpixelize | label | inspect | train | predict | evaluate | run | demo`.
 
 A command's flags are the fields of its settings (`pipelines/settings/`); nothing is declared twice. This is
 the only place where an error becomes a sentence and an exit code: 0 done, 2 bad request, 3 some tiles failed.
@@ -41,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     help="Learning to map the earth from a handful of labelled points.\n\n"
-    "rasters → superpixelize → label (query points vote) → train → predict → evaluate.\n\n"
+    "rasters → superpixelize → label (query points vote) → inspect → train → predict → evaluate.\n\n"
     "[bold]superpoint demo[/bold] shows the whole way on a made-up scene, without data or network.",
     epilog="Exit codes: 0 done, 2 bad request, 3 some rasters or tiles failed (the rest is kept; run it again), "
     "1 anything else, 130 stopped with Ctrl-C.",
@@ -300,12 +300,38 @@ add_command(
     "Works on whole rasters in memory; the hierarchy is kept in the cache, and other sizes take it from there.",
 )
 add_command(
+    "sample",
+    forms.SampleSettings,
+    summaries.of_sampled_points,
+    "Draw points from dense masks, to simulate annotators: once, to be kept, the same for all superpixels.\n\n"
+    "Example: superpoint sample mask.tif --strategy balanced --n-points 300 --seed 0 --output points.gpkg\n\n"
+    "With --wrong, --confusion, --jitter and --annotators the file also says what was true.",
+)
+add_command(
+    "suggest",
+    forms.SuggestSettings,
+    summaries.of_suggestions,
+    "Say which superpixels to label next, and put a point into each: the largest, the most different in colour, or "
+    "those that models are unsure of or disagree on.\n\n"
+    "Example: superpoint suggest ortho-3f2a --points points.gpkg --strategy diversity --output next.gpkg",
+)
+add_command(
     "label",
     forms.LabelSettings,
     summaries.of_pseudo_masks,
     "Turn query points into a pseudo-mask: each superpixel takes the majority class of the points in it.\n\n"
     "Example: superpoint label ortho.tif --points points.gpkg --class-column landuse --output pseudo.tif\n\n"
-    "Every point ends in one account: used, conflicting (out-voted), duplicate, on nodata, unreadable class, outside.",
+    "Every row of the points ends in one state, with a reason: used, too weak, conflicting (out-voted), duplicate, on "
+    "nodata, unreadable class, outside, no place. --improve fills or takes away labels after the vote.",
+)
+add_command(
+    "inspect",
+    forms.InspectSettings,
+    summaries.of_inspection,
+    "Look at a pseudo-mask before training on it: a page of coverage, votes and classes; with the truth also what is "
+    "wrong, and why.\n\n"
+    "Example: superpoint inspect ortho-3f2a --truth truth.tif --output ortho.html\n\n"
+    "Several are pooled; --truth is then given once for each, in their order.",
 )
 add_command(
     "train",
@@ -332,8 +358,9 @@ add_command(
     "evaluate",
     forms.EvaluateSettings,
     summaries.of_evaluation,
-    "Judge maps by the truth: one confusion matrix over all their pixels, mIoU and scores of each class.\n\n"
-    "Example: superpoint evaluate map.tif --truth truth.tif",
+    "Judge maps by the truth: scores of one confusion matrix over all their pixels, of outlines (boundary IoU), and of "
+    "each map, with bootstrap intervals over several; with --error-map also where they are wrong.\n\n"
+    "Example: superpoint evaluate map.tif --truth truth.tif --error-map errors.tif",
 )
 add_command(
     "run",

@@ -103,6 +103,37 @@ def predict_window(
     return mean
 
 
+def class_probabilities(outputs: NDArray[np.float32], *, are_logits: bool) -> NDArray[np.float32]:
+    """Return class probabilities for raw outputs.
+
+    Parameters
+    ----------
+    outputs : float32 array of shape (classes, rows, cols)
+        As `predict_window` returns them.
+    are_logits : bool
+        True after a cross-entropy: their softmax. False after a squared error, whose best answer is the probability
+        itself: what is negative counts as 0, and the rest is divided by its sum.
+
+    Returns
+    -------
+    float32 array of shape (classes, rows, cols)
+        Adding up to 1; all alike where no output of a squared error is positive.
+
+    Examples
+    --------
+    >>> class_probabilities(np.array([[[0.6]], [[0.2]], [[-0.1]]], np.float32), are_logits=False)[:, 0, 0].round(2)
+    array([0.75, 0.25, 0.  ], dtype=float32)
+    """
+    if are_logits:
+        shifted = np.exp(outputs - outputs.max(axis=0))
+        return np.asarray(shifted / shifted.sum(axis=0), np.float32)
+    positive = np.maximum(outputs, 0)
+    total = positive.sum(axis=0)
+    return np.where(total > 0, positive / np.where(total > 0, total, 1), np.float32(1 / len(outputs))).astype(
+        np.float32
+    )
+
+
 def _add(mean: NDArray[np.float32], window: Window, row: _Span, col: _Span, output: NDArray[np.float32]) -> None:
     """Add the part of a patch's output that lies in the window, weighted, to the window's mean."""
     size = len(row.shares)

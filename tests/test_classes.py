@@ -110,3 +110,61 @@ def test_more_classes_than_a_byte_holds_are_refused() -> None:
 def test_a_color_is_written_in_upper_case() -> None:
     with pytest.raises(InputError, match="#abcdef"):
         LandClass(name="a", value=0, color="#abcdef")
+
+
+# --- codes
+
+CODED = ClassTable.from_dict(
+    {"class": [{"name": "Road", "code": 21}, {"name": "Water", "code": "W"}, {"name": "Soil"}], "ignore": ["99"]}
+)
+
+
+def test_a_label_is_a_name_then_a_code_then_a_value() -> None:
+    assert [CODED.value_of(label) for label in ("Road", 21, 21.0, "W", "Soil", 2, 1, 99)] == [
+        0,
+        0,
+        0,
+        1,
+        2,
+        2,
+        1,
+        IGNORE,
+    ]
+    crossed = ClassTable.from_names(["a", "b", "1"], codes=[1, 0, 7])
+    assert [crossed.value_of(label) for label in (1, 0, 2, 7)] == [2, 1, 2, 2]
+
+
+def test_a_code_is_written_only_where_there_is_one_and_survives_json() -> None:
+    assert ClassTable.from_dict(json.loads(json.dumps(CODED.to_dict()))) == CODED
+    assert ["code" in row for row in CODED.to_dict()["class"]] == [True, True, False]
+    assert (CODED.has_codes, ClassTable.from_names(["a"]).has_codes) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([{"name": "a", "code": 3}, {"name": "b", "code": "3"}], r"codes must differ, got \['3', '3'\]"),
+        ([{"name": "a", "code": 3.5}], "'a' has code 3.5; give a whole number or a text"),
+        ([{"name": "a", "code": True}], "'a' has code True"),
+    ],
+)
+def test_codes_that_say_nothing_clear_are_refused(rows: list[dict[str, object]], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        ClassTable.from_dict({"class": rows})
+
+
+@given(st.lists(st.sampled_from([21, 7, 300, -4, 99, 255, 1]), min_size=1, max_size=30))
+def test_a_mask_of_codes_becomes_class_values_as_one_by_one(codes: list[int]) -> None:
+    table = ClassTable.from_dict(
+        {"class": [{"name": "a", "code": 21}, {"name": "b"}, *({"name": str(n), "code": n} for n in (7, 300, -4))]}
+        | {"ignore": ["99"]}
+    )
+    twin = {21: 0, 1: 1, 7: 2, 300: 3, -4: 4, 99: IGNORE, 255: IGNORE}
+    found = table.from_codes(np.array([codes], np.int16))
+    assert found.tolist() == [[twin[code] for code in codes]]
+    assert found.dtype == np.uint8
+
+
+def test_a_code_that_is_no_classs_is_named_with_its_number_of_pixels() -> None:
+    with pytest.raises(InputError, match=r"value 5 \(2 pixels\) is no class's code; known: 2, 21, W, 99; add it"):
+        CODED.from_codes(np.array([[21, 5], [5, 255]]))

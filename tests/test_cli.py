@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS = [
-    "superpixelize", "status", "retry", "report", "algorithms", "compare", "cut", "label", "train", "train-affinity",
-    "predict", "evaluate", "run", "demo",
+    "superpixelize", "status", "retry", "report", "algorithms", "compare", "cut", "sample", "suggest", "label",
+    "inspect", "train", "train-affinity", "predict", "evaluate", "run", "demo",
 ]  # fmt: skip
 
 
@@ -82,8 +82,8 @@ def test_label_prints_the_account(
     words = ("label", scene, "--points", tmp_path / "points.gpkg", "--region-size", 10, "--cache", tmp_path / "cache")
     code, out, _ = call(monkeypatch, capsys, *words)
     assert code == 0
-    assert "20: " in out
-    assert "used" in out
+    assert "20 rows of points" in out
+    assert "voted, and the superpixel has its class" in out
     _, out, _ = call(monkeypatch, capsys, *words, "--json")
     assert sum(json.loads(out)[0]["points"].values()) == 20
 

@@ -7,6 +7,7 @@ import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import rasterio
@@ -18,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from superpoint.tiles import Window
 
 BLOCK = 512
+PROVENANCE_TAG = "SUPERPOINT_PROVENANCE"
+"""Where a GeoTIFF of ours says what it was made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +92,42 @@ def write_cog(
     Path
         The file, which appears only when it is whole.
     """
+    with cog_writer(path, profile, overwrite=overwrite) as write:
+        for window, values in blocks:
+            write(window, values)
+    return path
+
+
+@contextmanager
+def cog_writer(
+    path: Path, profile: CogProfile, *, overwrite: bool = False
+) -> Iterator[Callable[[Window, NDArray[np.generic]], None]]:
+    """Give a function that writes a block of a Cloud-Optimized GeoTIFF; for several files out of one pass.
+
+    Parameters
+    ----------
+    path, profile, overwrite
+        As `write_cog` takes them.
+
+    Yields
+    ------
+    callable
+        Takes a window and an array of shape (bands, rows, cols) or (rows, cols). The file appears when the context is
+        left without an error.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     check_output(path, overwrite=overwrite)
     with _scratch(path, "blocks") as plain, _scratch(path, "cog") as cog:
         try:
-            _write_blocks(plain, profile, blocks)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = _create(plain, profile)
+            with dataset:
+                yield partial(_write_block, dataset)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 rasterio.shutil.copy(
@@ -102,28 +137,27 @@ def write_cog(
         except (RasterioError, CPLE_BaseError, OSError) as error:
             raise InputError(f"cannot write {path}: {error}; check the space on the disk") from error
         cog.replace(path)
-    return path
 
 
-def _write_blocks(path: Path, profile: CogProfile, blocks: Iterable[tuple[Window, NDArray[np.generic]]]) -> None:
+def _create(path: Path, profile: CogProfile) -> Any:  # noqa: ANN401  # rasterio publishes no types
     grid = profile.georeference
     options: dict[str, Any] = {
         "driver": "GTiff", "height": grid.shape[0], "width": grid.shape[1], "count": len(profile.band_names),
         "dtype": profile.dtype, "nodata": profile.nodata, "crs": grid.crs, "transform": grid.affine,
         "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "ZSTD", "bigtiff": "IF_SAFER",
     }  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, "w", **options) as dataset:
-            for band, name in enumerate(profile.band_names, start=1):
-                dataset.set_band_description(band, name)
-            if profile.colormap:
-                dataset.write_colormap(1, profile.colormap)
-            tags = {key: json.dumps(value, sort_keys=True) for key, value in (profile.tags or {}).items()}
-            dataset.update_tags(**tags)
-            for window, values in blocks:
-                area = rasterio.windows.Window(window.col, window.row, window.n_cols, window.n_rows)
-                dataset.write(values if values.ndim == 3 else values[None], window=area)  # noqa: PLR2004  # (band, row, col)
+    dataset = rasterio.open(path, "w", **options)
+    for band, name in enumerate(profile.band_names, start=1):
+        dataset.set_band_description(band, name)
+    if profile.colormap:
+        dataset.write_colormap(1, profile.colormap)
+    dataset.update_tags(**{key: json.dumps(value, sort_keys=True) for key, value in (profile.tags or {}).items()})
+    return dataset
+
+
+def _write_block(dataset: Any, window: Window, values: NDArray[np.generic]) -> None:  # noqa: ANN401
+    area = rasterio.windows.Window(window.col, window.row, window.n_cols, window.n_rows)
+    dataset.write(values if values.ndim == 3 else values[None], window=area)  # noqa: PLR2004  # (band, row, col)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pyproj.exceptions import ProjError
 
 from superpoint.cache.georeference import Georeference
 from superpoint.cache.groups import LAYOUT_VERSION, TiledGroup, load_group
-from superpoint.cache.holdings import ACCOUNT, GROUPS, ITEM, PARTS, ROOT, RUNS, read_provenance, sources_in
+from superpoint.cache.holdings import GROUPS, ITEM, PARTS, ROOT, RUNS, TABLES, read_provenance, sources_in
 from superpoint.cache.keys import digest
 from superpoint.cache.parts import TileParts
 from superpoint.cache.runs import RunFolder
@@ -151,7 +151,8 @@ def _check_group(holding: Holding, found: _Found, on_bytes: Callable[[int], None
             _check_tiles(TileParts.of(group, what), parts, on_bytes)
             found.damages += [Damage(tile=one.tile, what=f"{what}: {one.what}") for one in parts.damages]
     found.add(_item_damage(holding))
-    found.add(_account_damage(holding))
+    for sentence in _table_damages(holding):
+        found.add(sentence)
     chunks = (stored.key for stored in holding.place(ROOT).list() if _is_tile_chunk(stored.key))
     return tuple(sorted(set(chunks) - found.known))
 
@@ -244,14 +245,15 @@ def _item_damage(holding: Holding) -> str | None:
     return None if is_item else f"{holding.key}{ITEM}, the STAC Item, cannot be read"
 
 
-def _account_damage(holding: Holding) -> str | None:
-    if ACCOUNT not in holding.members:
-        return None
-    try:
-        pq.read_table(io.BytesIO(_beside(holding, ACCOUNT)))
-    except (pa.ArrowException, OSError, ValueError):
-        return f"{holding.key}{ACCOUNT}, the account of the points, cannot be read"
-    return None
+def _table_damages(holding: Holding) -> Iterator[str]:
+    """Yield a sentence for each of the tables of a pseudo-mask's points and votes that cannot be read."""
+    for suffix in TABLES:
+        if suffix not in holding.members:
+            continue
+        try:
+            pq.read_table(io.BytesIO(_beside(holding, suffix)))
+        except (pa.ArrowException, OSError, ValueError):
+            yield f"{holding.key}{suffix} cannot be read"
 
 
 def _beside(holding: Holding, suffix: str) -> bytes:

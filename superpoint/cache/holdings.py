@@ -29,7 +29,8 @@ ROOT = ".zarr"
 LEDGER = ".ledger"
 PARTS = ".parts"
 ITEM = ".json"
-ACCOUNT = ".points.parquet"
+ACCOUNT, VOTES, SUPERPIXELS = ".points.parquet", ".votes.parquet", ".superpixels.parquet"
+TABLES = (ACCOUNT, VOTES, SUPERPIXELS)
 NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_NAMED = 5  # candidates in a sentence
 

@@ -33,8 +33,9 @@ class Mask:
     """A mask that can be read as class values."""
 
     path: str
-    kind: Literal["group", "values", "colors", "palette"]
-    """A Zarr group of the cache; one band of class values; red, green and blue; or a palette image."""
+    kind: Literal["group", "values", "codes", "colors", "palette"]
+    """A Zarr group of the cache; one band of class values, or of the table's codes; red, green and blue; or a palette
+    image."""
     georeference: Georeference
     classes: ClassTable
 
@@ -70,8 +71,10 @@ class Mask:
             colors = dataset.colormap(1)
             table = np.array([colors.get(value, (0, 0, 0, 0))[:3] for value in range(256)], np.uint8)
             return self.classes.from_colors(np.moveaxis(table[band], -1, 0))
-        labelled = (dataset.dataset_mask(window=area) > 0) & (band != IGNORE)
-        return self._checked(np.where(labelled, band, IGNORE))
+        labelled = dataset.dataset_mask(window=area) > 0
+        if self.kind == "codes":
+            return self.classes.from_codes(np.where(labelled, band, IGNORE))
+        return self._checked(np.where(labelled & (band != IGNORE), band, IGNORE))
 
     def _checked(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         found = np.unique(values)
@@ -126,7 +129,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
     _check_agreement(path, own_table, classes)
     if table is None:
         raise InputError(f"{path} carries no class table; give one with --classes")
-    kind: Literal["values", "colors", "palette"] = "values"
+    kind: Literal["values", "codes", "colors", "palette"] = "values"
     if n_bands >= 3:  # noqa: PLR2004  # red, green, blue
         kind = "colors"
         if raster.dtype != "uint8":
@@ -134,6 +137,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
     elif is_palette and own_table is None:
         kind = "palette"
     if kind == "values" and own_table is None:
+        kind = "codes" if table.has_codes else kind
         _refuse_renumbered(path, table)
     return Mask(path=raster.path, kind=kind, georeference=raster.georeference, classes=table)
 
@@ -141,7 +145,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
 def _refuse_renumbered(path: Path, classes: ClassTable) -> None:
     """Refuse to read codes by a table made of other codes: points with 1, 2, 3 became the values 0, 1, 2."""
     codes = [name for name in classes.names if name.lstrip("-").isdigit()]
-    if len(codes) == len(classes) and any(int(c.name) != c.value for c in classes.classes):
+    if not classes.has_codes and len(codes) == len(classes) and any(int(c.name) != c.value for c in classes.classes):
         raise InputError(
             f"{path} holds class values, and the class table that was made of the points has "
             f"{', '.join(f'{c.value} = {c.name}' for c in classes.classes)}; give both one table with --classes"

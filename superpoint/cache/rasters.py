@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from superpoint.cache.bands import Names
     from superpoint.cache.georeference import Georeference
     from superpoint.cache.headers import Header
     from superpoint.tiles import Window
@@ -81,6 +82,8 @@ class Raster:
     """Number of the band that says what is transparent, where GDAL does not heed it by itself."""
     mask: Part | None = None
     """Says in its first band which pixels are not valid."""
+    mask_band: int | None = None
+    """Number of the raster's own band that says so instead."""
     mask_values: tuple[int, ...] = ()
     """Values of the mask where pixels are not valid; if none are named, it is 0."""
     title: str = ""
@@ -109,6 +112,8 @@ class Raster:
             identity["alpha"] = self.alpha
         if self.mask:
             identity |= {"mask": shown(self.mask.path), "mask_values": sorted(self.mask_values)}
+        if self.mask_band:
+            identity |= {"mask_band": self.mask_band, "mask_values": sorted(self.mask_values)}
         return identity
 
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -172,7 +177,9 @@ class Raster:
         if self.alpha:
             valid &= self._look(self.path, window, lambda dataset: dataset.read(self.alpha, window=_area(window)) > 0)
         if self.mask:
-            valid &= self._unmasked(self.mask, window)
+            valid &= self._unmasked(self.mask, 1, window)
+        if self.mask_band:
+            valid &= self._unmasked(*self._place_of(self.mask_band), window)
         return valid
 
     def _read_bands(self, window: Window, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -187,8 +194,12 @@ class Raster:
             image[place : place + 1], known[place : place + 1] = self._look(part.path, window, look)
         return image, known
 
-    def _unmasked(self, mask: Part, window: Window) -> NDArray[np.bool_]:
-        look = partial(_read, bands=(1,), window=window, alignment=mask.alignment, dtype=None)
+    def _place_of(self, band: int) -> tuple[Part, int]:
+        """Return where a band lies: a file, and its number there."""
+        return (self.parts[band - 1], 1) if self.parts else (Part(path=self.path, alignment=None), band)
+
+    def _unmasked(self, mask: Part, band: int, window: Window) -> NDArray[np.bool_]:
+        look = partial(_read, bands=(band,), window=window, alignment=mask.alignment, dtype=None)
         (values,), _ = self._look(mask.path, window, look)
         if not self.mask_values:
             return np.asarray(values != 0, np.bool_)
@@ -271,7 +282,13 @@ def open_raster(path: str | Path, *, bands: Sequence[int | str] = ()) -> Raster:
     return open_source(Source(name=name_of(opened), paths=(opened,)), bands=bands)
 
 
-def open_source(source: Source, *, bands: Sequence[int | str] = (), mask_values: Sequence[int] = ()) -> Raster:
+def open_source(
+    source: Source,
+    *,
+    bands: Sequence[int | str] = (),
+    mask_band: int | str | None = None,
+    mask_values: Sequence[int] = (),
+) -> Raster:
     """Look at all files of a source and decide whether it can be worked on.
 
     Parameters
@@ -280,15 +297,17 @@ def open_source(source: Source, *, bands: Sequence[int | str] = (), mask_values:
         One file, or several of a single band that are stacked; the first one's grid is that of the raster.
     bands : sequence of int or str, optional
         Band numbers from 1, or names whatever their case: descriptions in the file, names of assets, common names
-        of STAC, `red`, `green`, `blue`, `nir` as the file marks them. All but an alpha band by default.
+        of STAC, `red`, `green`, `blue`, `nir` as the file marks them. All but an alpha band and the mask by default.
+    mask_band : int or str, optional
+        Band of the source itself that tells where pixels are not valid, by number or name as above.
     mask_values : sequence of int, optional
-        Values of the source's mask where pixels are not valid; 0 by default.
+        Values of the source's mask, or of that band, where pixels are not valid; 0 by default.
 
     Raises
     ------
     InputError
-        As `open_raster` does, and if the files do not lie on parallel grids of one CRS, or one that is to be stacked
-        has several bands.
+        As `open_raster` does, and if the files do not lie on parallel grids of one CRS, one that is to be stacked
+        has several bands, or a source with a mask is to take a band for one.
     UnreachableError
         If a server does not answer.
     """
@@ -300,7 +319,8 @@ def open_source(source: Source, *, bands: Sequence[int | str] = (), mask_values:
     is_stack = len(headers) > 1
     names = names_in_stack(source, headers) if is_stack else names_in_file(source, first)
     all_bands = tuple(range(1, len(names) + 1)) if is_stack else first.data_bands
-    chosen = choose_bands(source.label, names, bands) or all_bands
+    own_mask = _choose_mask(source, names, first, mask_band) if mask_band is not None else None
+    chosen = choose_bands(source.label, names, bands) or tuple(band for band in all_bands if band != own_mask)
     refuse_too_many(source.label, chosen)
     parts = tuple(_part(header, first, what=names[at][0]) for at, header in enumerate(headers)) if is_stack else ()
     mask_part = _part(mask, first, what="the mask") if mask else None
@@ -312,16 +332,32 @@ def open_source(source: Source, *, bands: Sequence[int | str] = (), mask_values:
         dtype=max((header.dtypes[at] for header, at in bands_used), key=lambda name: np.dtype(name).itemsize),
         georeference=first.georeference,
         nodata=",".join(header.nodata[at] for header, at in bands_used),
-        has_gaps=bool(alpha or mask or any(part.alignment for part in parts))
+        has_gaps=bool(alpha or mask or own_mask or any(part.alignment for part in parts))
         or any(header.has_gaps[at] for header, at in bands_used),
         files=tuple(dict.fromkeys(fact for header in (*headers, *([mask] if mask else [])) for fact in header.files)),
         band_names=tuple(names[number - 1][0] if names[number - 1] else str(number) for number in chosen),
         parts=parts,
         alpha=alpha,
         mask=mask_part,
-        mask_values=tuple(mask_values) if mask else (),
+        mask_band=own_mask,
+        mask_values=tuple(mask_values) if mask or own_mask else (),
         title=source.name,
     )
+
+
+def _choose_mask(source: Source, names: Sequence[Names], first: Header, asked: int | str) -> int:
+    """Return the number of the band that is taken for the mask."""
+    if source.mask:
+        raise InputError(f"{source.label} has a mask already, {shown(source.mask)}; leave out --mask-band {asked}")
+    (number,) = choose_bands(source.label, names, [asked])
+    if len(names) == 1:
+        raise InputError(f"{source.label} has no band but its mask; leave out --mask-band {asked}")
+    if len(source.paths) == 1 and number == first.alpha:  # GDAL marks the fourth band of bytes so, whatever it is
+        raise InputError(
+            f"band {number} of {source.label} is marked as alpha and counts anyway; if it is none, say so with: "
+            f"gdal_edit.py -colorinterp_{number} undefined '{source.label}'"
+        )
+    return number
 
 
 def _part(header: Header, first: Header, *, what: str) -> Part:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from superpoint.cache.groups import load_group
-from superpoint.cache.holdings import GROUPS, ZARR_KINDS, find_holding, sources_in
-from superpoint.cache.inputs import Source
+from superpoint.cache.holdings import GROUPS, ZARR_KINDS, find_holding
+from superpoint.cache.labelmaps import StoredLabels, open_origin
 from superpoint.cache.polygons import write_polygons
-from superpoint.cache.rasters import open_raster, open_source
-from superpoint.errors import InputError, UnreachableError
+from superpoint.errors import InputError
 from superpoint.pipelines.care import check_all
-from superpoint.pipelines.label import companions_of, export_pseudo_mask
+from superpoint.pipelines.maskexport import companions_of, export_pseudo_mask
 from superpoint.pipelines.progress import progress
 from superpoint.pipelines.superpixelize import export_labels
 
@@ -96,7 +95,7 @@ def _whole_group(holding: Holding) -> TiledGroup:
 def _export_cog(holding: Holding, group: TiledGroup, settings: CacheExportSettings) -> None:
     is_mask = holding.kind == "pseudo-masks"
     if is_mask:
-        for path in companions_of(settings.output):
+        for path in companions_of(settings.output, shares=bool(group.provenance.get("shares"))):
             _refuse_existing(path, overwrite=settings.overwrite)
     export = export_pseudo_mask if is_mask else export_labels
     with progress(f"export of {holding.name}", total=_megapixels(group), unit="Mpx") as advance:
@@ -144,19 +143,8 @@ def _source_of(group: TiledGroup, settings: CacheExportSettings) -> Raster:
     InputError
         If it is not there, or no longer what it was: statistics of another image would be taken for its own.
     """
-    sources = sources_in(group.provenance)
-    if settings.raster is not None:
-        return open_raster(settings.raster, bands=sources[0]["bands"] if sources else ())
-    ways = "give --no-statistics for polygons without, or --raster if the raster is elsewhere now"
-    if not sources:
-        raise InputError(f"{group.path} does not say what raster it was made of; {ways}")
-    identity = sources[0]
-    paths = tuple(identity.get("parts") or [identity["path"]])
-    source = Source(name=identity["path"].rpartition("/")[2], paths=paths, mask=identity.get("mask"))
+    labels = StoredLabels(path=group.path, source=group, provenance=group.provenance)
     try:
-        raster = open_source(source, bands=identity["bands"], mask_values=identity.get("mask_values", ()))
-    except (InputError, UnreachableError) as error:
-        raise InputError(f"the statistics need the raster of {group.path}: {error}; {ways}") from error
-    if raster.identity() != identity:
-        raise InputError(f"{identity['path']} is not what it was when {group.path} was made of it; {ways}")
-    return raster
+        return open_origin(labels, settings.raster)
+    except InputError as error:
+        raise InputError(f"{error}, or give --no-statistics for polygons without") from error

@@ -1,55 +1,59 @@
-"""Query points to pseudo-masks: superpixels, the vote, and one painting job a tile."""
+"""Query points to pseudo-masks: superpixels, the vote, what improves it, and one painting job a tile.
+
+Points are read once and placed on a raster when its label map is whole. Their superpixels are looked up by jobs, the
+vote is held here, over the whole raster, and its result lies beside the pseudo-mask for the workers that paint.
+"""
 
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpoint.cache.cogs import CogProfile, check_output, write_cog
-from superpoint.cache.groups import ArraySpec, TiledGroup, beside, open_group
-from superpoint.cache.keys import checksum, digest, file_digest
-from superpoint.cache.masks import CLASSES_TAG
-from superpoint.cache.stores import Store
-from superpoint.cache.tables import account_bytes, place_points, read_class_table, read_points
-from superpoint.classes import IGNORE, ClassTable
-from superpoint.errors import InputError, TilesFailedError
-from superpoint.pipelines.jobs import tiles_of
-from superpoint.pipelines.outputs import PROVENANCE_TAG, block_windows, outputs_of, read_blocks, write_item
-from superpoint.pipelines.rasterjobs import open_raster_of, sources_of
+from superpoint.cache.accounts import account_parquet, state_sums, with_earlier
+from superpoint.cache.cogs import check_output
+from superpoint.cache.evidence import FIRST_STAGE, companion_of, labels_digest, write_evidence
+from superpoint.cache.groups import TiledGroup, open_group
+from superpoint.cache.holdings import ACCOUNT
+from superpoint.cache.keys import checksum, digest
+from superpoint.cache.stores import Store, as_store
+from superpoint.errors import TilesFailedError
+from superpoint.labels.steps import identify_step
+from superpoint.pipelines.graphs import superpixel_graph
+from superpoint.pipelines.jobs import Batch, Conduct, tiles_of
+from superpoint.pipelines.labeljobs import MaskExportJob, PaintJob, look_up
+from superpoint.pipelines.maskexport import arrays_of, companions_of
+from superpoint.pipelines.outputs import outputs_of
+from superpoint.pipelines.poll import Poll, open_poll, points_on, refuse_if_none_used
+from superpoint.pipelines.rasterjobs import compute, lost, sources_of, value_of
 from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
-from superpoint.points.account import settle, sums
-from superpoint.tiles import Tile, TileGrid
+from superpoint.points.account import Account, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    import geopandas as gpd
-    import pandas as pd
     from distributed import Client
     from numpy.typing import NDArray
 
     from superpoint.cache.inputs import Source
     from superpoint.cache.ledger import TileRecord
     from superpoint.cache.rasters import Raster
-    from superpoint.labels.vote import Votes
+    from superpoint.cache.runs import RunFolder
+    from superpoint.classes import ClassTable
+    from superpoint.labels.evidence import PseudoLabels
+    from superpoint.labels.steps import LabelStep
     from superpoint.pipelines.archive import Entry
-    from superpoint.pipelines.jobs import Stage, Work
+    from superpoint.pipelines.jobs import Outcome, Stage, Work
     from superpoint.pipelines.rasterjobs import Ready
     from superpoint.pipelines.settings import LabelSettings
     from superpoint.points.query import QueryPoints
 
 log = logging.getLogger("superpoint")
 
-ARRAYS = {
-    "pseudo_mask": ArraySpec(dtype="uint8", fill_value=IGNORE, long_name="class, 255 is unlabelled"),
-    "vote_share": ArraySpec(dtype="float32", fill_value=0, long_name="share of the votes for the class"),
-    "votes": ArraySpec(dtype="uint16", fill_value=0, long_name="number of votes in the superpixel"),
-}
+RUN_ACCOUNT = "points.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +62,15 @@ class PseudoMask:
 
     raster: str
     path: str
-    """Zarr group with the arrays `pseudo_mask`, `vote_share` and `votes`."""
+    """Zarr group with the arrays `pseudo_mask`, `vote_share`, `votes` and `flags`."""
     label_map: LabelMap
     classes: ClassTable
     points: dict[str, int]
-    """Number of points in each state of the account; their sum is the number of rows of the points file."""
+    """Number of rows of the points in each state on this raster; their sum is the number of all rows."""
+    all_points: dict[str, int]
+    """The same for all rasters of the run together: what each row came to where it came furthest."""
+    account: str
+    """Parquet file of the run that tells it of each row, with the reason."""
     coverage: float
     """Labelled pixels over all pixels of the raster with data."""
     class_pixels: dict[str, int]
@@ -73,24 +81,6 @@ class PseudoMask:
     seconds: float
     output: str | None = None
     """The COG, if one was asked for; its evidence and account lie beside it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaintJob:
-    """Paint one tile."""
-
-    label_map: TiledGroup
-    group: TiledGroup
-    tile: Tile
-    votes: Votes
-
-    def compute(self) -> tuple[Mapping[str, NDArray[np.generic]], dict[str, Any]]:
-        """Return the pseudo-mask of the core and its evidence; the facts count pixels."""
-        labels = self.label_map.read("labels", self.tile.core)
-        mask, share, votes = self.votes.paint(labels)
-        class_pixels = np.bincount(mask[mask != IGNORE], minlength=1)
-        facts = {"n_data": int(np.count_nonzero(labels)), "class_pixels": class_pixels.tolist()}
-        return {"pseudo_mask": mask, "vote_share": share, "votes": votes}, facts
 
 
 def label(settings: LabelSettings, *, client: Client | None = None) -> list[PseudoMask]:
@@ -117,12 +107,17 @@ def label(settings: LabelSettings, *, client: Client | None = None) -> list[Pseu
     """
     sources = sources_of(settings)
     outputs = outputs_of(settings.output, sources, suffix="pseudo-mask")
-    for output in outputs:
-        for path in companions_of(output):
-            check_output(path, overwrite=settings.overwrite)
+    for path in _files_of(outputs, shares=settings.shares):
+        check_output(path, overwrite=settings.overwrite)
     exports: Sequence[Path | None] = outputs or [None] * len(sources)
     inputs = list(zip(sources, exports, strict=True))
     return pseudo_masks_of(inputs, settings, client=client)
+
+
+def _files_of(outputs: Sequence[Path], *, shares: bool) -> list[Path]:
+    """Return all files that are written."""
+    several = [outputs[0].parent / RUN_ACCOUNT] if len(outputs) > 1 else []
+    return [path for output in outputs for path in companions_of(output, shares=shares)] + several
 
 
 def pseudo_masks_of(
@@ -149,46 +144,21 @@ def pseudo_masks_of(
     InputError, TilesFailedError
         As in `label`.
     """
-    voters = _voters_on(inputs, settings)
+    poll = open_poll(inputs, settings)
     painted: dict[str, Painted] = {}
 
     def paint(number: int, ready: Ready, entry: Entry) -> Work:
-        source, output = inputs[number]
-        made = yield from _paint(voters, number, ready, entry, settings)
-        if output:
-            export_pseudo_mask(made.group, output, overwrite=settings.overwrite)
-        write_item(
-            made.group, array="pseudo_mask", title="pseudo-mask", sources=source.paths, taken=source.datetime,
-            output=output,
-        )  # fmt: skip
-        painted[ready.group.path] = replace(made, output=str(output) if output else None)
+        painted[ready.group.path] = yield from _paint(poll, number, *inputs[number], ready, entry)
 
+    asked: dict[str, Any] = {"command": "label", "client": client, "run": run, "only": only, "then": paint}
     try:
-        label_maps = label_maps_of(
-            inputs,
-            settings,
-            command="label",
-            client=client,
-            run=run,
-            only=only,
-            then=paint,
-        )
+        label_maps = label_maps_of(inputs, settings, **asked)
     except TilesFailedError as error:
-        masks = [_mask_of(painted[made.path], made, voters.classes) for made in error.results or ()]
-        raise TilesFailedError(str(error), results=masks) from error
-    masks = [_mask_of(painted[made.path], made, voters.classes) for made in label_maps]
-    _refuse_if_none_used(masks, settings.points)
+        raise TilesFailedError(str(error), results=_close(poll, painted, error.results or [], inputs)) from error
+    masks = _close(poll, painted, label_maps, inputs)
+    if masks:
+        refuse_if_none_used(masks[0].all_points, settings)
     return masks
-
-
-@dataclass(frozen=True, kw_only=True)
-class Voters:
-    """The points, where they lie, and what their classes are."""
-
-    table: gpd.GeoDataFrame | pd.DataFrame
-    placed: dict[int, QueryPoints]
-    """By the number of the raster; one that cannot be opened has none."""
-    classes: ClassTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,138 +169,170 @@ class Painted:
     points: dict[str, int]
     records: list[TileRecord]
     n_computed: int
-    seconds: float
-    output: str | None = None
+    output: str | None
+    folder: RunFolder
+    """Of the run."""
 
 
-def _voters_on(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSettings) -> Voters:
-    """Place the points on each raster that can be opened; the others are the run's to quarantine.
-
-    Raises
-    ------
-    InputError
-        If the points or classes cannot be used, no raster can be opened, or no point lies on one.
-    """
-    classes = read_class_table(settings.classes) if settings.classes else None
-    rasters = _rasters_of(inputs, settings)
-    table = read_points(
-        settings.points, class_column=settings.class_column, crs=settings.points_crs, layer=settings.layer
-    )
-    placed = {number: _place(table, raster, classes, settings) for number, raster in rasters.items()}
-    found = next(iter(placed.values()))[1]
-    if classes is None:
-        log.info("no class table given, made one: %s", ", ".join(f"{c.value} = {c.name}" for c in found.classes))
-    _refuse_if_none_inside(list(placed.values()), list(rasters.values()), settings.points)
-    return Voters(table=table, placed={number: points for number, (points, _) in placed.items()}, classes=found)
+# --- one raster
 
 
-def _rasters_of(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSettings) -> dict[int, Raster]:
-    rasters: dict[int, Raster] = {}
-    errors: list[InputError] = []
-    for number, (source, _) in enumerate(inputs):
-        try:
-            rasters[number] = open_raster_of(source, settings)
-        except InputError as error:
-            errors.append(error)
-    if not rasters:
-        raise errors[0]
-    return rasters
-
-
-def _place(
-    table: gpd.GeoDataFrame | pd.DataFrame,
-    raster: Raster,
-    classes: ClassTable | None,
-    settings: LabelSettings,
-) -> tuple[QueryPoints, ClassTable]:
-    return place_points(
-        table,
-        raster.georeference,
-        class_column=settings.class_column,
-        classes=classes,
-        source=settings.points,
-        raster=raster.path,
-    )
-
-
-def _refuse_if_none_inside(placed: list[tuple[QueryPoints, ClassTable]], rasters: list[Raster], source: Path) -> None:
-    if not any(points.inside(raster.shape).any() for (points, _), raster in zip(placed, rasters, strict=True)):
-        raise InputError(
-            f"none of the {len(placed[0][0])} points of {source} lies on "
-            f"{', '.join(raster.path for raster in rasters)}; check that they belong together and the points' CRS"
-        )
-
-
-def _refuse_if_none_used(masks: list[PseudoMask], source: Path) -> None:
-    if not any(mask.points["used"] for mask in masks):
-        account = ", ".join(f"{n} {state.replace('_', ' ')}" for mask in masks for state, n in mask.points.items() if n)
-        raise InputError(f"no point of {source} could be used ({account}); check the points and the raster's nodata")
-
-
-def _paint(voters: Voters, number: int, ready: Ready, entry: Entry, settings: LabelSettings) -> Stage[Painted]:
-    """Yield the batch that paints the tiles which are not done."""
-    started = time.perf_counter()
-    if number not in voters.placed:  # it could not be opened when the points were placed
-        raise InputError(f"{entry.row.raster} could not be opened at first; run the same command again")
-    points, raster, source = voters.placed[number], ready.plan.raster, ready.group
-    votes, states = settle(points, _superpixels_at(points, source), raster.shape, tie=settings.tie)
-    group = _group_of(raster, source, points, voters.classes, settings)
-    store, key = account_of(group)
-    store.write(key, account_bytes(voters.table, points, states))
+def _paint(poll: Poll, number: int, source: Source, output: Path | None, ready: Ready, entry: Entry) -> Stage[Painted]:
+    """Yield the batches that look up the points, and paint the tiles which are not done."""
+    raster, grid, settings = ready.plan.raster, ready.plan.grid, poll.settings
+    points = points_on(poll.points, raster, source)
+    superpixels = yield from look_up(points, ready.group, grid)
+    tally, voted, states = settle(points, superpixels, raster.shape, poll.rule)
+    stages = yield from _improve(poll.steps, voted, ready)
+    group = _group_of(poll, raster, ready.group, points)
+    write_evidence(group.path, tally, stages)
+    poll.account.enter(points, states, raster=number, superpixels=superpixels, labels=voted)
+    sums = _keep_account(poll, group, number, points, states, superpixels, voted)
     records = list(group.done(check=settings.check))
     done = {record.tile for record in records}
 
     def collect(record: TileRecord) -> None:
         (entry.failed if record.state == "failed" else records).append(record)
 
-    todo = (tile for tile in ready.plan.grid if tile.name not in done)
-    yield tiles_of((PaintJob(label_map=source, group=group, tile=tile, votes=votes) for tile in todo), collect)
-    entry.refuse_failed(len(ready.plan.grid), group.path)
+    n_shares, final = len(poll.classes) if settings.shares else 0, labels_digest(stages[next(reversed(stages))])
+    jobs = (
+        PaintJob(label_map=ready.group, group=group, tile=tile, digest=final, n_shares=n_shares)
+        for tile in grid
+        if tile.name not in done
+    )
+    yield tiles_of(jobs, collect)
+    entry.refuse_failed(len(grid), group.path)
+    yield from _export(group, source, output, settings)
     return Painted(
         group=group,
-        points=sums(states),
+        points=sums,
         records=records,
         n_computed=len(records) - len(done),
-        seconds=time.perf_counter() - started,
+        output=str(output) if output else None,
+        folder=entry.archive.folder,
     )
 
 
-def _group_of(
-    raster: Raster, label_map: TiledGroup, points: QueryPoints, classes: ClassTable, settings: LabelSettings
-) -> TiledGroup:
+def _improve(steps: Sequence[LabelStep], voted: PseudoLabels, ready: Ready) -> Stage[dict[str, PseudoLabels]]:
+    """Yield the batch that measures the superpixels, if a step needs it; return the labels after each step."""
+    stages = {FIRST_STAGE: voted}
+    if not steps:
+        return stages
+    graph = yield from superpixel_graph(ready.plan.raster, ready.group, ready.plan.grid)
+    labels = voted
+    for step in steps:
+        labels = step(labels, graph)
+        stages[step.name] = labels
+    return stages
+
+
+def _group_of(poll: Poll, raster: Raster, label_map: TiledGroup, points: QueryPoints) -> TiledGroup:
+    settings = poll.settings
+    placed: list[NDArray[Any]] = [points.rows, points.cols, points.values]
+    if settings.balance_annotators and points.annotators is not None:
+        placed.append(points.annotators)
+    provenance: dict[str, Any] = {
+        "label_map": {"digest": digest(label_map.provenance), **label_map.provenance},
+        # What votes is in the key as it was read and placed: a file's bytes may lie in several files.
+        "points": {"files": poll.digests, "placed": checksum(*placed)},
+        "classes": poll.classes.to_dict(),
+        "rule": {
+            "tie": settings.tie,
+            "min_votes": settings.min_votes,
+            "min_share": settings.min_share,
+            "balance_annotators": settings.balance_annotators,
+        },
+        "steps": [identify_step(step) for step in poll.steps],
+    }
+    if settings.shares:
+        provenance["shares"] = True
     return open_group(
         settings.cache,
         kind="pseudo-masks",
         name=raster.name,
         georeference=raster.georeference,
         tile_size=settings.tile,
-        arrays=ARRAYS,
-        provenance={
-            "label_map": {"digest": digest(label_map.provenance), **label_map.provenance},
-            # What votes is in the key as it was read and placed: a file's bytes may lie in several files.
-            "points": {
-                "name": settings.points.name,
-                "digest": file_digest(settings.points) if settings.points.is_file() else None,
-                "placed": checksum(points.rows, points.cols, points.values),
-            },
-            "classes": classes.to_dict(),
-            "tie": settings.tie,
-        },
+        arrays=arrays_of(poll.classes, shares=settings.shares),
+        provenance=provenance,
     )
 
 
-def _mask_of(painted: Painted, label_map: LabelMap, classes: ClassTable) -> PseudoMask:
+def _keep_account(
+    poll: Poll,
+    group: TiledGroup,
+    number: int,
+    points: QueryPoints,
+    states: NDArray[np.int8],
+    superpixels: NDArray[np.uint32],
+    voted: PseudoLabels,
+) -> dict[str, int]:
+    """Write the account of the rows on one raster beside its pseudo-mask; return the sums of all rows."""
+    table, match = poll.points.table, poll.points.match
+    rows = np.arange(len(table)) if points.origins is None else np.unique(points.origins)
+    own = Account.open(table, poll.account.rasters, rows=rows)
+    own.enter(points, states, raster=number, superpixels=superpixels, labels=voted)
+    store, key = companion_of(group.path, ACCOUNT)
+    store.write(key, account_parquet(table, match, own))
+    sums = own.sums()
+    n_lost = int(np.count_nonzero(~table.has_place())) - sums["no_place"]
+    return sums | {
+        "outside": sums["outside"] + len(table) - len(own) - n_lost,
+        "no_place": sums["no_place"] + n_lost,
+    }
+
+
+def _export(group: TiledGroup, source: Source, output: Path | None, settings: LabelSettings) -> Work:
+    """Yield the job that describes a pseudo-mask and writes it out."""
+    job = MaskExportJob(
+        group=group, sources=source.paths, taken=source.datetime, output=output, overwrite=settings.overwrite
+    )
+    outcomes: list[Outcome[Any]] = []
+    if as_store(settings.cache).is_local:  # workers that share the cache's file system share that of the outputs
+        yield Batch(jobs=[job], call=compute, lost=lost, collect=outcomes.append)
+    else:
+        outcomes.append(compute(job, Conduct(retries=settings.retries)))
+    value_of(outcomes[0])
+
+
+# --- all of them
+
+
+def _close(
+    poll: Poll,
+    painted: Mapping[str, Painted],
+    label_maps: Sequence[LabelMap],
+    inputs: Sequence[tuple[Source, Path | None]],
+) -> list[PseudoMask]:
+    """Write the account of all rasters, and return what was made."""
+    if not painted:
+        return []
+    folder = next(iter(painted.values())).folder
+    data = account_parquet(poll.points.table, poll.points.match, poll.account)
+    earlier = folder.store.read(RUN_ACCOUNT)  # of a run that is tried again
+    data = with_earlier(data, earlier) if earlier else data
+    folder.store.write(RUN_ACCOUNT, data)
+    outputs = [output for _, output in inputs if output]
+    for place in outputs[:1]:
+        name = RUN_ACCOUNT if len(outputs) > 1 else companions_of(place)[2].name
+        Store(str(place.absolute().parent)).write(name, data)
+    account, sums = f"{folder.store.url}/{RUN_ACCOUNT}", state_sums(data)
+    return [_mask_of(poll, painted[made.path], made, account, sums) for made in label_maps]
+
+
+def _mask_of(poll: Poll, painted: Painted, label_map: LabelMap, account: str, sums: dict[str, int]) -> PseudoMask:
     facts = [record.facts for record in painted.records]
-    class_pixels = _sum_counts([fact["class_pixels"] for fact in facts], len(classes))
+    class_pixels = _sum_counts([fact["class_pixels"] for fact in facts], len(poll.classes))
     n_data = sum(fact["n_data"] for fact in facts)
     return PseudoMask(
         raster=label_map.raster,
         path=painted.group.path,
         label_map=label_map,
-        classes=classes,
+        classes=poll.classes,
         points=painted.points,
+        all_points=sums,
+        account=account,
         coverage=sum(class_pixels) / n_data if n_data else 0.0,
-        class_pixels=dict(zip(classes.names, class_pixels, strict=True)),
+        class_pixels=dict(zip(poll.classes.names, class_pixels, strict=True)),
         n_tiles=label_map.n_tiles,
         n_computed=painted.n_computed,
         seconds=label_map.seconds,
@@ -338,73 +340,8 @@ def _mask_of(painted: Painted, label_map: LabelMap, classes: ClassTable) -> Pseu
     )
 
 
-def _superpixels_at(points: QueryPoints, label_map: TiledGroup) -> NDArray[np.uint32]:
-    """Look up the superpixel of each point, tile by tile; 0 outside the raster."""
-    found = np.zeros(len(points), np.uint32)
-    inside = np.flatnonzero(points.inside(label_map.georeference.shape))
-    rows, cols = points.rows[inside], points.cols[inside]
-    n_tile_cols = TileGrid(shape=label_map.georeference.shape, size=label_map.tile_size).n_tiles[1]
-    tiles = rows // label_map.tile_size * n_tile_cols + cols // label_map.tile_size
-    for number in np.unique(tiles).tolist():
-        here = tiles == number
-        tile = TileGrid(shape=label_map.georeference.shape, size=label_map.tile_size).tile(*divmod(number, n_tile_cols))
-        labels = label_map.read("labels", tile.core)
-        found[inside[here]] = labels[rows[here] - tile.core.row, cols[here] - tile.core.col]
-    return found
-
-
 def _sum_counts(counts: list[list[int]], n_classes: int) -> list[int]:
     total = np.zeros(n_classes, np.int64)
     for tile_counts in counts:
         total[: len(tile_counts)] += np.array(tile_counts, np.int64)
     return [int(count) for count in total]
-
-
-def account_of(group: TiledGroup) -> tuple[Store, str]:
-    """Return the store and the key of the account of the points of a pseudo-mask."""
-    folder, _, name = beside(group.path, ".points.parquet").rpartition("/")
-    return Store(folder), name
-
-
-def companions_of(output: Path) -> tuple[Path, Path, Path]:
-    """Return the pseudo-mask, its evidence and its account."""
-    return output, output.with_suffix(".evidence.tif"), output.with_suffix(".points.parquet")
-
-
-def export_pseudo_mask(
-    group: TiledGroup, output: Path, *, overwrite: bool, on_pixels: Callable[[int], None] = lambda _: None
-) -> Path:
-    """Write a pseudo-mask as a Cloud-Optimized GeoTIFF with colours, and its evidence and account beside it."""
-    _, evidence, account = companions_of(output)
-    classes = ClassTable.from_dict(group.provenance["classes"])
-    tags = {CLASSES_TAG: classes.to_dict(), PROVENANCE_TAG: group.provenance}
-    windows = list(block_windows(group))
-    write_cog(
-        evidence,
-        CogProfile(
-            georeference=group.georeference,
-            dtype="float32",
-            nodata=0,
-            band_names=("vote share", "votes"),
-            tags=tags,
-        ),
-        (
-            (
-                window,
-                np.stack([group.read("vote_share", window), group.read("votes", window).astype(np.float32)]),
-            )
-            for window in windows
-        ),
-        overwrite=overwrite,
-    )
-    store, key = account_of(group)
-    Store(str(account.absolute().parent)).write(account.name, store.read(key) or b"")
-    profile = CogProfile(
-        georeference=group.georeference,
-        dtype="uint8",
-        nodata=IGNORE,
-        band_names=("class",),
-        colormap=classes.colormap,
-        tags=tags,
-    )
-    return write_cog(output, profile, read_blocks(group, "pseudo_mask", on_pixels), overwrite=overwrite)

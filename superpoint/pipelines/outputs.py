@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rasterio.errors import RasterioError
 
 from superpoint import __version__
-from superpoint.cache.cogs import check_output
+from superpoint.cache.cogs import PROVENANCE_TAG, check_output
 from superpoint.cache.groups import beside
 from superpoint.cache.inputs import Source
 from superpoint.cache.items import OutputAsset, OutputBand, item_of
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from superpoint.cache.groups import TiledGroup
 
 EXPORT_BLOCK = 2048  # side of the blocks copied at a time, pixels
-
-
-PROVENANCE_TAG = "SUPERPOINT_PROVENANCE"
 
 
 def outputs_of(output: Path | None, rasters: Sequence[Path | Source], *, suffix: str) -> list[Path]:

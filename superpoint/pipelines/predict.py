@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from superpoint.cache.cogs import CogProfile, check_output, write_cog
+from superpoint.cache.cogs import PROVENANCE_TAG, CogProfile, check_output, cog_writer
 from superpoint.cache.masks import CLASSES_TAG
 from superpoint.cache.rasters import Raster, open_raster
 from superpoint.classes import IGNORE
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from superpoint.tiles import Window
     from superpoint.training.module import SegmentationModule
 
+MSE = "weighted-masked-mse"  # whose outputs are near 0 and 1 by themselves
 BLOCK = 1024  # side of the blocks predicted at a time, pixels; memory is bounded by it
 
 
@@ -38,6 +40,8 @@ class Map:
 
     raster: str
     output: str
+    probabilities: str | None
+    """The class probabilities, if they were asked for."""
     class_pixels: dict[str, int]
     """Pixels of each class, by name."""
     seconds: float
@@ -69,6 +73,8 @@ def predict(settings: PredictSettings) -> list[Map]:
     outputs = outputs_of(settings.output, settings.rasters, suffix="map")
     for output in outputs:
         check_output(output, overwrite=settings.overwrite)
+        if settings.probabilities:
+            check_output(probabilities_of(output), overwrite=settings.overwrite)
     module = load_module(settings.checkpoint)
     if _overlap(module, settings) >= module.recipe.patch_size:
         raise InputError(f"overlap {settings.overlap} must be less than the patch of {module.recipe.patch_size} pixels")
@@ -79,37 +85,57 @@ def predict(settings: PredictSettings) -> list[Map]:
     return [_map(raster, output, module, settings) for raster, output in zip(rasters, outputs, strict=True)]
 
 
+def probabilities_of(output: Path) -> Path:
+    """Return the file of class probabilities that goes with a map."""
+    return output.with_suffix(".probabilities.tif")
+
+
 def _map(raster: Raster, output: Path, module: SegmentationModule, settings: PredictSettings) -> Map:
+    from superpoint.inference import class_probabilities
+
     started = time.perf_counter()
     classes = module.recipe.classes
+    tags = {
+        CLASSES_TAG: classes.to_dict(),
+        PROVENANCE_TAG: {
+            "source": raster.identity(),
+            "recipe": module.recipe.to_dict(),
+            "settings": settings.model_dump(mode="json"),
+        },
+    }
     profile = CogProfile(
         georeference=raster.georeference,
         dtype="uint8",
         nodata=IGNORE,
         band_names=("class",),
         colormap=classes.colormap,
-        tags={
-            CLASSES_TAG: classes.to_dict(),
-            "SUPERPOINT_PROVENANCE": {
-                "source": raster.identity(),
-                "recipe": module.recipe.to_dict(),
-                "settings": settings.model_dump(mode="json"),
-            },
-        },
+        tags=tags,
+    )
+    shares = CogProfile(
+        georeference=raster.georeference, dtype="float32", nodata=float("nan"), band_names=classes.names, tags=tags
     )
     class_pixels = np.zeros(IGNORE + 1, np.int64)
-
-    def counted() -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-        with progress(f"map of {raster.name}", total=raster.shape[0] * raster.shape[1] / 1e6, unit="Mpx") as advance:
-            for window, values in _blocks(raster, module, settings):
-                class_pixels[:] += np.bincount(values.ravel(), minlength=IGNORE + 1)
-                yield window, values
-                advance(values.size / 1e6)
-
-    write_cog(output, profile, counted(), overwrite=settings.overwrite)
+    megapixels = raster.shape[0] * raster.shape[1] / 1e6
+    probabilities = probabilities_of(output) if settings.probabilities else None
+    with (
+        cog_writer(output, profile, overwrite=settings.overwrite) as write_classes,
+        cog_writer(probabilities, shares, overwrite=settings.overwrite)
+        if probabilities
+        else nullcontext() as write_all,
+        progress(f"map of {raster.name}", total=megapixels, unit="Mpx") as advance,
+    ):
+        for window, outputs, valid in _blocks(raster, module, settings):
+            values = np.where(valid, outputs.argmax(axis=0), IGNORE).astype(np.uint8)
+            class_pixels += np.bincount(values.ravel(), minlength=IGNORE + 1)
+            write_classes(window, values)
+            if write_all:
+                found = class_probabilities(outputs, are_logits=module.recipe.loss != MSE)
+                write_all(window, np.where(valid, found, np.float32(np.nan)))
+            advance(values.size / 1e6)
     return Map(
         raster=raster.path,
         output=str(output),
+        probabilities=str(probabilities) if probabilities else None,
         class_pixels=dict(zip(classes.names, class_pixels[: len(classes)].tolist(), strict=True)),
         seconds=round(time.perf_counter() - started, 3),
     )
@@ -117,7 +143,8 @@ def _map(raster: Raster, output: Path, module: SegmentationModule, settings: Pre
 
 def _blocks(
     raster: Raster, module: SegmentationModule, settings: PredictSettings
-) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+) -> Iterator[tuple[Window, NDArray[np.float32], NDArray[np.bool_]]]:
+    """Yield blocks of raw outputs (classes, rows, cols), and where the raster has data."""
     from superpoint.inference import predict_window
 
     recipe = module.recipe
@@ -134,7 +161,7 @@ def _blocks(
             device=_device(settings.device),
         )
         _, valid = raster.read(tile.core)
-        yield tile.core, np.where(valid, outputs.argmax(axis=0), IGNORE).astype(np.uint8)
+        yield tile.core, outputs, valid
 
 
 def _overlap(module: SegmentationModule, settings: PredictSettings) -> int:

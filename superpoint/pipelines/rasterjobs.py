@@ -84,8 +84,10 @@ def sources_of(settings: InputSettings) -> list[Source]:
         If there are none, or mask values are given and no raster has a mask.
     """
     sources = find_sources(settings.rasters, assets=settings.assets, mask_asset=settings.mask_asset)
-    if settings.mask_values and not any(source.mask for source in sources):
-        raise InputError("--mask-values needs a mask; name one with --mask-asset, or in the list's column mask")
+    if settings.mask_values and settings.mask_band is None and not any(source.mask for source in sources):
+        raise InputError(
+            "--mask-values needs a mask; name one with --mask-asset or --mask-band, or in the list's column mask"
+        )
     return sources
 
 
@@ -208,7 +210,7 @@ QUICK = (OpenJob, CountJob)  # about one window, or a few
 
 def open_raster_of(source: Source, settings: SuperpixelSettings) -> Raster:
     """Open a source with the bands and the mask that the settings ask for."""
-    return open_source(source, bands=settings.bands, mask_values=settings.mask_values)
+    return open_source(source, bands=settings.bands, mask_band=settings.mask_band, mask_values=settings.mask_values)
 
 
 def lay_out(plan: Plan, scaling: Scaling | None, settings: SuperpixelSettings) -> Ready:

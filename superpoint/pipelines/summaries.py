@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from superpoint.cache.damage import Checked
+    from superpoint.labels.inspection import Inspection
     from superpoint.pipelines.algorithms import Listed
     from superpoint.pipelines.cacheexport import Export
     from superpoint.pipelines.cachefacts import Info, TileSums
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
     from superpoint.pipelines.compare import Compared
     from superpoint.pipelines.cut import Cut
     from superpoint.pipelines.demo import Demo
-    from superpoint.pipelines.evaluate import Evaluation
+    from superpoint.pipelines.evaluate import Evaluation, RasterScores
     from superpoint.pipelines.forecast import Forecast
     from superpoint.pipelines.label import PseudoMask
     from superpoint.pipelines.predict import Map
     from superpoint.pipelines.report import Report
     from superpoint.pipelines.retry import Retried
     from superpoint.pipelines.run import Run
+    from superpoint.pipelines.sample import SampledMask, SampledPoints
     from superpoint.pipelines.status import Status
+    from superpoint.pipelines.suggest import Suggestions
     from superpoint.pipelines.superpixelize import LabelMap
     from superpoint.pipelines.train import Training
     from superpoint.pipelines.train_affinity import AffinityTraining
@@ -221,18 +224,21 @@ def _of_cut(made: Cut) -> RenderableType:
 
 
 def of_pseudo_masks(masks: Sequence[PseudoMask]) -> RenderableType:
-    """Summarize pseudo-masks."""
-    return Group(*(_of_pseudo_mask(mask) for mask in masks))
+    """Summarize pseudo-masks: each in full, or a row each where there are many; and what became of the points."""
+    if not masks:
+        return Group()
+    each = [_table_of_masks(masks)] if len(masks) > FEW else [_of_pseudo_mask(mask) for mask in masks]
+    hint = f"look at it before training on it: superpoint inspect {masks[0].path}"
+    return Group(*each, _of_account(masks[0]), f"every row with its reason: {masks[0].account}", hint)
 
 
 def _of_pseudo_mask(mask: PseudoMask) -> RenderableType:
-    account = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in mask.points.items() if count)
     shares = ", ".join(f"{name} {count:,}" for name, count in mask.class_pixels.items())
     return _facts(
         "pseudo-mask",
         {
             "raster": mask.raster,
-            "points": f"{sum(mask.points.values()):,}: {account}",
+            "points": f"{sum(mask.points.values()) - mask.points['outside']:,} on it, {mask.points['used']:,} used",
             "superpixels": f"{mask.label_map.n_superpixels:,}",
             "coverage": f"{mask.coverage:.1%} of the pixels with data are labelled",
             "class pixels": shares,
@@ -241,6 +247,44 @@ def _of_pseudo_mask(mask: PseudoMask) -> RenderableType:
             "COG": mask.output,
         },
     )
+
+
+def _table_of_masks(masks: Sequence[PseudoMask]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(masks):,} pseudo-masks", title_justify="left")
+    for heading in ("raster", "points on it", "used", "coverage", "tiles computed", "seconds"):
+        table.add_column(heading, justify="left" if heading == "raster" else "right", no_wrap=True)
+    for made in masks[:MOST_ROWS]:
+        n_here = sum(made.points.values()) - made.points["outside"]
+        tiles = f"{made.n_computed} of {made.n_tiles}"
+        numbers = f"{n_here:,}", f"{made.points['used']:,}", f"{made.coverage:.1%}", tiles, f"{made.seconds:.1f}"
+        table.add_row(made.raster, *numbers)
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    more = len(masks) - MOST_ROWS
+    return Group(table, f"and {more:,} more") if more > 0 else table
+
+
+_STATES = {
+    "used": "voted, and the superpixel has its class",
+    "too_weak": "voted, but the superpixel has too few votes or too small a share for one class",
+    "conflicting": "voted, and the superpixel went to another class, or to none as a tie",
+    "duplicate": "in the same pixel, of the same class and annotator as an earlier one",
+    "on_nodata": "where the raster has no data",
+    "unreadable_class": "its class is missing, ignored, or not in the class table",
+    "outside": "on none of the rasters",
+    "no_place": "without a geometry or coordinates that are numbers",
+}
+
+
+def _of_account(mask: PseudoMask) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{sum(mask.all_points.values()):,} rows of points", title_justify="left")
+    table.add_column("what became of them", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for state, count in mask.all_points.items():
+        if count:
+            table.add_row(state.replace("_", " "), f"{count:,}", _STATES[state])
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    return table
 
 
 def of_training(training: Training) -> RenderableType:
@@ -293,18 +337,99 @@ def of_maps(maps: Sequence[Map]) -> RenderableType:
     )
 
 
-def of_evaluation(evaluation: Evaluation) -> RenderableType:
-    """Summarize an evaluation: a row a class."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"mIoU {_score(evaluation.miou)}", title_justify="left")
-    for heading in ("class", "IoU", "precision", "recall", "F1", "true pixels"):
+def of_inspection(found: Inspection) -> RenderableType:
+    """Summarize an inspection: what it comes to, the numbers behind it, a row a class, and where the page is."""
+    shares = {
+        "labelled pixels right": found.accuracy,
+        "right at best": found.reachable_accuracy,
+        "coverage": found.coverage,
+        "oracle mIoU": found.oracle_miou,
+        "superpixels mix classes": found.errors.get("mixed"),
+        "votes were wrong": found.errors.get("wrong_vote"),
+    }
+    shown = {name: None if share is None else f"{share:.1%}" for name, share in shares.items()}
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("class", "labelled pixels", "superpixels", "points", "precision", "recall", "IoU"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name, one in found.per_class.items():
+        counts = ["-" if n is None else f"{n:,}" for n in (one.pixels, one.superpixels, one.points)]
+        table.add_row(name, *counts, *map(_score, (one.precision, one.recall, one.iou)))
+    first, *others = found.verdict.sentences
+    words = [Text(first, style="bold"), *map(Text, others)]
+    gaps = [Text(sentence, style="yellow") for sentence in found.missing]
+    return Group(*words, _facts("pseudo-mask", shown | {"page": found.output}), table, *gaps)
+
+
+def of_evaluation(evaluation: Evaluation) -> RenderableType:
+    """Summarize an evaluation: a row a class, what the means are, and a row a map where there are several."""
+    found = evaluation.intervals
+    table = Table(box=box.SIMPLE_HEAD, title=f"mIoU {_score(evaluation.miou)}", title_justify="left")
+    for heading in ("class", "IoU", *([f"{found.level:.0%}"] if found else []), "precision", "recall", "F1"):
+        table.add_column(heading, justify="left" if heading == "class" else "right", no_wrap=True)
+    table.add_column("boundary IoU", justify="right", no_wrap=True)
+    table.add_column("true pixels", justify="right", no_wrap=True)
     for name, scores in evaluation.classes.items():
         numbers = [_score(scores[key]) for key in ("iou", "precision", "recall", "f1")]
-        table.add_row(name, *numbers, f"{scores['n_pixels']:,}")
-    footer = (
-        f"pixel accuracy {_score(evaluation.pixel_accuracy)} over {evaluation.n_pixels:,} pixels that the truth labels"
+        if found:
+            numbers.insert(1, _interval(found.classes[name]["iou"]))
+        table.add_row(name, *numbers, _score(scores.get("boundary_iou")), f"{scores['n_pixels']:,}")
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    each = [_table_of_scores(evaluation.rasters)] if len(evaluation.rasters) > 1 else []
+    return Group(table, _means_of(evaluation), *each)
+
+
+_MEANS = {
+    "miou": "mIoU",
+    "boundary_miou": "boundary mIoU",
+    "micro_iou": "micro IoU",
+    "mean_f1": "mean F1",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "kappa": "kappa",
+    "pixel_accuracy": "pixel accuracy",
+}
+
+
+def _means_of(evaluation: Evaluation) -> RenderableType:
+    found = evaluation.intervals
+    between = "no intervals: they come from resampling rasters, and there is one"
+    if found:
+        between = f"{found.level:.0%} of {found.n_resamples:,} resamples of the {found.n_rasters:,} rasters"
+    elif len(evaluation.rasters) > 1:
+        between = ""
+    widths = sorted({one.boundary_width_px for one in evaluation.rasters})
+    width = f"{widths[0]} px" if widths[:1] == widths[-1:] else f"{widths[0]} to {widths[-1]} px"
+    means = {
+        words: _score(getattr(evaluation, name)) + (f"  ({_interval(found.means[name])})" if found else "")
+        for name, words in _MEANS.items()
+    }
+    error_maps = [one.error_map for one in evaluation.rasters if one.error_map]
+    return _facts(
+        "over all classes",
+        {
+            **means,
+            "pixels": f"{evaluation.n_pixels:,} that the truth labels",
+            "boundary width": width if widths and widths[-1] else None,
+            "intervals": between,
+            "error map": error_maps[0] if len(error_maps) == 1 else None,
+            "error maps": f"{len(error_maps):,}, first {error_maps[0]}" if len(error_maps) > 1 else None,
+        },
     )
-    return Group(table, footer)
+
+
+def _table_of_scores(rasters: Sequence[RasterScores]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(rasters):,} maps", title_justify="left")
+    for heading in ("map", "mIoU", "boundary mIoU", "micro IoU", "pixel accuracy", "true pixels"):
+        table.add_column(heading, justify="left" if heading == "map" else "right", no_wrap=True)
+    for one in rasters[:MOST_ROWS]:
+        scores = one.miou, one.boundary_miou, one.micro_iou, one.pixel_accuracy
+        table.add_row(one.map, *map(_score, scores), f"{one.n_pixels:,}")
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    more = len(rasters) - MOST_ROWS
+    return Group(table, f"and {more:,} more; all are in the JSON") if more > 0 else table
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "-"
 
 
 def of_run(result: Run) -> RenderableType:
@@ -355,6 +480,45 @@ def _facts(title: str, facts: Mapping[str, str | None]) -> RenderableType:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def of_sampled_points(sampled: SampledPoints) -> RenderableType:
+    """Summarize simulated points: a row a mask, with what could not be drawn."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"points by strategy {sampled.strategy}", title_justify="left")
+    for heading in ("raster", "points", "labelled pixels", "points of each class"):
+        table.add_column(heading, justify="right" if heading in ("points", "labelled pixels") else "left")
+    for mask in sampled.masks[:MOST_ROWS]:
+        classes = ", ".join(f"{name} {count:,}" for name, count in mask.class_points.items())
+        table.add_row(mask.raster, f"{mask.n_points:,}", f"{mask.n_labelled:,}", classes)
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
+    short = [Text(sentence, style="yellow") for mask in sampled.masks for sentence in _shortages(mask, sampled)]
+    wrong = f", {sampled.n_wrong:,} of them with a wrong class" if sampled.n_wrong else ""
+    return Group(table, *short, f"{sampled.n_points:,} points, {sampled.n_rows:,} rows{wrong}: {sampled.output}")
+
+
+def _shortages(mask: SampledMask, sampled: SampledPoints) -> list[str]:
+    of_patches = sampled.strategy == "per-patch"
+    rest = "its rest went to the others" if sampled.parameters.get("short") == "share" else "its rest went to none"
+    sentences = [
+        f"{mask.raster}: {got:,} of {asked:,} patches have too few labelled pixels and gave all they have"
+        if of_patches
+        else f"{mask.raster}: class {name} has {got:,} labelled pixels for {asked:,} points; {rest}"
+        for name, (got, asked) in mask.short.items()
+    ]
+    return sentences + ([f"{mask.raster}: {mask.n_missing:,} points fewer than asked for"] if mask.n_missing else [])
+
+
+def of_suggestions(made: Suggestions) -> RenderableType:
+    """Summarize suggested points: a row each."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"to label next, by {made.strategy}", title_justify="left")
+    for heading in ("rank", "superpixel", "score", "row", "col"):
+        table.add_column(heading, justify="right")
+    for one in made.suggestions[:MOST_ROWS]:
+        score = "-" if one.score is None else f"{one.score:.4g}"
+        table.add_row(str(one.rank), str(one.superpixel), score, str(one.row), str(one.col))
+    n = len(made.suggestions)
+    had = f"{made.n_labelled:,} of {made.n_superpixels:,} superpixels have a point already"
+    return Group(table, f"{n:,} points to label, {had}: {made.output}; fill in the column class and give it to label")
 
 
 def of_cache_listing(listing: Listing) -> RenderableType:

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from superpoint.cache.cogs import CogProfile, write_cog
+from superpoint.cache.cogs import PROVENANCE_TAG, CogProfile, write_cog
 from superpoint.cache.stores import as_store
 from superpoint.cache.turns import turn_at
 from superpoint.errors import DiskFullError, TilesFailedError
@@ -18,7 +18,6 @@ from superpoint.pipelines.archive import archive_run
 from superpoint.pipelines.jobs import Batch, Conduct, drive, open_client, tiles_of
 from superpoint.pipelines.joined import delete_parts, rounds_of
 from superpoint.pipelines.outputs import (
-    PROVENANCE_TAG,
     check_exports,
     is_exported,
     outputs_of,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from superpoint.classes import IGNORE, ClassTable, text_of
+from superpoint.classes import ClassTable, text_of
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNREADABLE = -1
-"""The value of a point whose class is missing or is listed as ignored."""
+"""The value of a point whose class is missing, listed as ignored or not in the class table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueryPoints:
-    """Points on one raster's grid, in the order of their file."""
+    """Points on one raster's grid, in the order of their table."""
 
     rows: NDArray[np.int64]
     """Pixel row, from 0; may lie outside the raster."""
@@ -34,10 +34,17 @@ class QueryPoints:
     """Pixel column, from 0; may lie outside the raster."""
     values: NDArray[np.int16]
     """Class value; `UNREADABLE` where there is none."""
+    annotators: NDArray[np.int32] | None = None
+    """Who set each point, as a number; -1 where nobody is named. None: all are of one hand."""
+    origins: NDArray[np.int64] | None = None
+    """Row of the `PointTable` that each point is of, ascending. None: its own place."""
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.cols) == len(self.values):
             raise ValueError(f"{len(self.rows)} rows, {len(self.cols)} cols and {len(self.values)} values")
+        for name, column in (("annotators", self.annotators), ("origins", self.origins)):
+            if column is not None and len(column) != len(self.rows):
+                raise ValueError(f"{len(self.rows)} rows and {len(column)} {name}")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,56 +86,24 @@ def _floor(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.where(finite, np.floor(np.where(finite, values, 0)), -1).astype(np.int64)
 
 
-def values_of(labels: Sequence[object], classes: ClassTable) -> NDArray[np.int16]:
-    """Return the class value of each label; `UNREADABLE` where it is missing or ignored.
-
-    Parameters
-    ----------
-    labels : sequence of str, int, float or None
-        A class's name or value.
-    classes : ClassTable
-        The table.
-
-    Raises
-    ------
-    InputError
-        If a label is neither in the table nor listed as ignored; the message names up to five.
-    """
-    found: dict[object, int | None] = {label: _value_of(label, classes) for label in dict.fromkeys(labels)}
-    unknown = [str(label) for label, value in found.items() if value is None]
-    if unknown:
-        raise InputError(
-            f"{len(unknown)} class names of the points are not in the class table: {', '.join(unknown[:5])}; "
-            f"known: {', '.join(classes.names)}; add them as classes or to ignore"
-        )
-    return np.array([found[label] for label in labels], np.int16)
-
-
-def _value_of(label: object, classes: ClassTable) -> int | None:
-    if _is_missing(label):
-        return UNREADABLE
-    value = classes.value_of(label)
-    return UNREADABLE if value == IGNORE else value
-
-
-def _is_missing(label: object) -> bool:
+def is_missing(label: object) -> bool:
+    """Tell whether a label says nothing."""
     # Dirty tables have None, NaN, pandas' NA (which answers no comparison) and blanks alike.
     return label is None or str(label).strip() in {"", "nan", "<NA>", "NaT"}
 
 
 def table_of(labels: Sequence[object]) -> ClassTable:
-    """Make a class table of the labels found: numbers in their order, names sorted.
+    """Make a class table of the labels found: numbers in their order, as names and as codes; names sorted.
 
     Raises
     ------
     InputError
         If no label can be read.
     """
-    present = {label for label in labels if not _is_missing(label)}
+    present = {label for label in labels if not is_missing(label)}
     if not present:
         raise InputError("no point has a readable class; check the class column")
     if all(isinstance(label, int | float | np.number) and not isinstance(label, bool) for label in present):
-        names = [text_of(number) for number in sorted(float(str(label)) for label in present)]
-    else:
-        names = sorted({text_of(label) for label in present})
-    return ClassTable.from_names(names)
+        numbers = [text_of(number) for number in sorted(float(str(label)) for label in present)]
+        return ClassTable.from_names(numbers, codes=[int(text) if text.isdecimal() else text for text in numbers])
+    return ClassTable.from_names(sorted({text_of(label) for label in present}))

@@ -1,1 +1,1 @@
-"""The page about a run: from facts to HTML, charts and pictures, without a path or a request."""
+"""The pages about a run and about a pseudo-mask: from facts to HTML, charts, pictures, without a path or a request."""

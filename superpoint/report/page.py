@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +21,19 @@ from superpoint.report.facts import (
     kinds_of,
     throughput,
 )
-from superpoint.report.look import SCRIPT, STYLE
 from superpoint.report.markup import Html, element, join
+from superpoint.report.parts import (
+    Cell,
+    boxes,
+    count_text,
+    document,
+    facts_list,
+    number_cell,
+    png_image,
+    section,
+    soft,
+    table_of,
+)
 from superpoint.report.wording import (
     NONE,
     duration_text,
@@ -38,7 +46,7 @@ from superpoint.report.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from superpoint.report.facts import Failure, RasterFacts, RunFacts, Thumbnail, TileFacts
 
@@ -51,15 +59,6 @@ N_BARS = 60
 N_ROWS = 5000  # of the table of rasters
 CLOSE_UP_PX, OVERVIEW_PX = 256, 96  # longer sides of the pictures as shown
 N_HOSTS = 8  # named in the header
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One cell of a table that holds a number."""
-
-    text: str
-    value: float | None
-    """What it is sorted by; None comes last."""
 
 
 def page_of(run: RunFacts) -> str:
@@ -76,22 +75,7 @@ def page_of(run: RunFacts) -> str:
         HTML that needs nothing else and asks for nothing.
     """
     sections = (_header, _summary, _throughput, _tiles, _failures, _sizes, _rasters, _pictures, _settings)
-    body = element("body", *(section(run) for section in sections), element("script", Html(SCRIPT)))
-    return f"<!doctype html>\n{element('html', _head(run), body, lang='en')}\n"
-
-
-def _head(run: RunFacts) -> Html:
-    # Whatever a raster is called, nothing but our own script runs, and nothing is fetched.
-    ours = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{ours}'"
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"superpoint run {run.run}"),
-        element("style", Html(STYLE)),
-    )
+    return document(f"superpoint run {run.run}", *(part(run) for part in sections))
 
 
 def _header(run: RunFacts) -> Html:
@@ -105,7 +89,7 @@ def _header(run: RunFacts) -> Html:
         "versions": f"superpoint {run.version}, "
         + ", ".join(f"{name} {version}" for name, version in run.packages.items()),
     }
-    return element("header", title, element("p", _outcome(run)), _list(facts))
+    return element("header", title, element("p", _outcome(run)), facts_list(facts))
 
 
 def _ended(run: RunFacts) -> str:
@@ -119,7 +103,7 @@ def _ended(run: RunFacts) -> str:
 def _machines(run: RunFacts) -> str:
     named = ", ".join(run.hosts[:N_HOSTS])
     more = f" and {len(run.hosts) - N_HOSTS} more" if len(run.hosts) > N_HOSTS else ""
-    threads = f" ({_count(run.n_threads, 'thread')})" if run.n_threads else ""
+    threads = f" ({count_text(run.n_threads, 'thread')})" if run.n_threads else ""
     return f"{named}{more}{threads}" if named else NONE
 
 
@@ -127,7 +111,7 @@ def _outcome(run: RunFacts) -> Html:
     """Say in a sentence or two how it ended and what to do."""
     states = [raster.state for raster in run.rasters]
     n_bad = states.count("quarantined")
-    rasters = f"{_count(states.count('done'), 'raster')} of {run.n_rasters:,} done"
+    rasters = f"{count_text(states.count('done'), 'raster')} of {run.n_rasters:,} done"
     bad = f", {n_bad:,} quarantined" if n_bad else ""
     ends = {
         "done": "Exit code 0.",
@@ -149,7 +133,7 @@ def _summary(run: RunFacts) -> Html:
     n_pixels = sum(tile.n_pixels for tile in ours)
     n_failed = sum(raster.n_failed for raster in run.rasters)
     n_done = sum(tile.is_done for tile in run.tiles)
-    boxes = {
+    numbers = {
         "rasters": f"{run.n_rasters:,}",
         "tiles computed": f"{len(ours):,}",
         "tiles that were in the cache": f"{n_done - len(ours):,}",
@@ -159,23 +143,19 @@ def _summary(run: RunFacts) -> Html:
         "superpixels": many_text(sum(raster.n_superpixels for raster in run.rasters)),
         "stored": size_text(sum(raster.n_bytes for raster in run.rasters)),
     }
-    return element(
-        "div",
-        *(element("div", element("b", text), element("span", name)) for name, text in boxes.items()),
-        class_="facts",
-    )
+    return boxes(numbers)
 
 
 def _throughput(run: RunFacts) -> Html:
     done = [tile for tile in run.ours if tile.is_done]
     if not done:
-        return _section("Throughput", _soft("This run computed no tile."))
+        return section("Throughput", soft("This run computed no tile."))
     stretches = _stretches(run, done)
     note = "The pixels of a tile are spread evenly over the seconds it took."
     if len(stretches) > N_STRETCHES:
         note += f" Of {len(stretches)} goes, the last {N_STRETCHES} are shown."
     charts = (_speeds(run, tiles) for tiles in stretches[-N_STRETCHES:])
-    return _section("Throughput", _soft(f"Megapixels a second. {note}"), *charts, _hosts(run))
+    return section("Throughput", soft(f"Megapixels a second. {note}"), *charts, _hosts(run))
 
 
 def _stretches(run: RunFacts, tiles: Sequence[TileFacts]) -> list[list[TileFacts]]:
@@ -212,15 +192,15 @@ def _hosts(run: RunFacts) -> Html:
     rows: list[list[str | Cell]] = [
         [
             host.host or "this machine",
-            _number(host.n_tiles),
-            _number(host.n_failed),
-            _number(host.n_pixels / 1e6),
-            _number(host.n_pixels / 1e6 / host.span_seconds if host.span_seconds else None),
+            number_cell(host.n_tiles),
+            number_cell(host.n_failed),
+            number_cell(host.n_pixels / 1e6),
+            number_cell(host.n_pixels / 1e6 / host.span_seconds if host.span_seconds else None),
             Cell(text=duration_text(host.busy_seconds), value=host.busy_seconds),
         ]
         for host in hosts_of(run.ours)
     ]
-    return _table(["machine", "tiles", "failed", "Mpx", "Mpx/s", "at work, all threads"], rows)
+    return table_of(["machine", "tiles", "failed", "Mpx", "Mpx/s", "at work, all threads"], rows)
 
 
 def _tiles(run: RunFacts) -> Html:
@@ -235,21 +215,21 @@ def _tiles(run: RunFacts) -> Html:
     middle, late = np.quantile([tile.seconds for tile in ours], (0.5, 0.95)).tolist()
     note = f"Half of the tiles took up to {duration_text(middle)}, 95 of 100 up to {duration_text(late)}."
     slowest = sorted(ours, key=lambda tile: -tile.seconds)[:N_SLOWEST]
-    return _section(
+    return section(
         "Time of tiles",
-        _soft(note),
+        soft(note),
         histogram_chart(seconds, label="Tiles by their seconds", unit="s", what="tiles"),
         legend(list(seconds)) if len(seconds) > 1 else None,
         element("h3", "The slowest"),
-        _table(
+        table_of(
             ["raster", "tile", "seconds", "Mpx/s", "attempts", "machine", "state"],
             [
                 [
                     run.titles[tile.raster],
                     tile.tile,
-                    _number(tile.seconds),
-                    _number(tile.n_pixels / 1e6 / tile.seconds if tile.seconds and tile.is_done else None),
-                    _number(tile.attempts),
+                    number_cell(tile.seconds),
+                    number_cell(tile.n_pixels / 1e6 / tile.seconds if tile.seconds and tile.is_done else None),
+                    number_cell(tile.attempts),
                     tile.host or "this machine",
                     "done" if tile.is_done else FAILED,
                 ]
@@ -262,17 +242,17 @@ def _tiles(run: RunFacts) -> Html:
 def _failures(run: RunFacts) -> Html:
     kinds = kinds_of(failures_of(run.rasters))
     if not kinds:
-        return _section("Failures", _soft("None."))
+        return section("Failures", soft("None."))
     shown = [_kind(failures, is_open=place < N_OPEN) for place, failures in enumerate(kinds[:N_KINDS])]
-    more = _soft(f"Of {len(kinds):,} kinds, {N_KINDS} are shown.") if len(kinds) > N_KINDS else None
+    more = soft(f"Of {len(kinds):,} kinds, {N_KINDS} are shown.") if len(kinds) > N_KINDS else None
     note = "Failures whose reasons differ in names and numbers only are of one kind."
-    return _section("Failures", _soft(note), *shown, more)
+    return section("Failures", soft(note), *shown, more)
 
 
 def _kind(failures: Sequence[Failure], *, is_open: bool) -> Html:
     n_tiles = sum(len(failure.tiles) for failure in failures)
-    n_rasters = _count(len({failure.raster.path for failure in failures}), "raster")
-    number = f"{_count(n_tiles, 'tile')} of {n_rasters}" if n_tiles else n_rasters
+    n_rasters = count_text(len({failure.raster.path for failure in failures}), "raster")
+    number = f"{count_text(n_tiles, 'tile')} of {n_rasters}" if n_tiles else n_rasters
     first = general_reason(failures[0])
     items = [element("li", _place(failure), _detail(failure, first)) for failure in failures[:N_LISTED]]
     if len(failures) > N_LISTED:
@@ -304,7 +284,7 @@ def _sizes(run: RunFacts) -> Html:
         f"{number_text(8 * n_bytes / n_pixels)} bits per pixel, nodata included."
     )
     chart = histogram_chart({"rasters": bits}, label="Rasters by bits per pixel", unit="", what="rasters")
-    return _section("Sizes", element("p", note), _soft("Rasters by bits per pixel:") if bits.size > 1 else None,
+    return section("Sizes", element("p", note), soft("Rasters by bits per pixel:") if bits.size > 1 else None,
                     chart if bits.size > 1 else None)  # fmt: skip
 
 
@@ -317,8 +297,8 @@ def _rasters(run: RunFacts) -> Html:
     if len(rasters) > N_ROWS:
         rasters = sorted(rasters, key=lambda raster: not raster.has_failures)[:N_ROWS]
         notes.append(f"{N_ROWS:,} of {len(run.rasters):,} are listed, those with failures first.")
-    table = _table(columns, [_row(raster) for raster in rasters])
-    return _section("Rasters", _soft(" ".join(notes)) if notes else None, table)
+    table = table_of(columns, [_row(raster) for raster in rasters])
+    return section("Rasters", soft(" ".join(notes)) if notes else None, table)
 
 
 def _row(raster: RasterFacts) -> list[str | Cell]:
@@ -326,18 +306,18 @@ def _row(raster: RasterFacts) -> list[str | Cell]:
     return [
         raster.name,
         element("span", raster.state, class_=raster.state),
-        _number(cols),
-        _number(rows),
-        _number(raster.n_bands or None),
+        number_cell(cols),
+        number_cell(rows),
+        number_cell(raster.n_bands or None),
         raster.dtype or NONE,
         raster.crs or NONE,
-        _number(raster.n_tiles or None),
-        _number(raster.n_computed),
-        _number(raster.n_failed),
-        _number(raster.n_superpixels or None),
-        _number(raster.n_bytes / 2**20 if raster.n_bytes else None),
-        _number(raster.bits_per_pixel),
-        _number(raster.seconds),
+        number_cell(raster.n_tiles or None),
+        number_cell(raster.n_computed),
+        number_cell(raster.n_failed),
+        number_cell(raster.n_superpixels or None),
+        number_cell(raster.n_bytes / 2**20 if raster.n_bytes else None),
+        number_cell(raster.bits_per_pixel),
+        number_cell(raster.seconds),
         raster.path,
         raster.reason or "",
     ]
@@ -351,67 +331,22 @@ def _pictures(run: RunFacts) -> Html:
     if len(run.thumbnails) < n_rasters:
         note += f" {len(run.thumbnails):,} of {n_rasters:,} rasters are shown, those with failures first."
     figures = [_figure(run.rasters[at], run.titles[at], pictures) for at, pictures in run.thumbnails.items()]
-    return _section("Pictures", _soft(note), element("div", *figures, class_="pictures"))
+    return section("Pictures", soft(note), element("div", *figures, class_="pictures"))
 
 
 def _figure(raster: RasterFacts, title: str, thumbnail: Thumbnail) -> Html:
-    images = [_image(thumbnail.close_up, f"superpixels of {title}", CLOSE_UP_PX)]
+    images = [png_image(thumbnail.close_up, f"superpixels of {title}", CLOSE_UP_PX)]
     if thumbnail.overview:
-        images.append(_image(thumbnail.overview, f"overview of {title}", OVERVIEW_PX))
+        images.append(png_image(thumbnail.overview, f"overview of {title}", OVERVIEW_PX))
     caption = [element("b", title), f" {thumbnail.note}"]
     if raster.has_failures:
-        caption.append(element("span", f" {raster.state}, {_count(raster.n_failed, 'tile')} failed", class_="bad"))
+        caption.append(element("span", f" {raster.state}, {count_text(raster.n_failed, 'tile')} failed", class_="bad"))
     return element("figure", element("div", *images), element("figcaption", *caption))
 
 
-def _image(png: bytes, description: str, longer_side: int) -> Html:
-    data = base64.b64encode(png).decode()
-    n_cols, n_rows = (int.from_bytes(png[at : at + 4]) for at in (16, 20))  # of a PNG's header
-    width = max(1, round(longer_side * n_cols / max(n_cols, n_rows, 1)))
-    return element("img", src=Html(f"data:image/png;base64,{data}"), alt=description, width=width)
-
-
 def _settings(run: RunFacts) -> Html:
-    return _section(
+    return section(
         "Settings",
         element("details", element("summary", "All settings of the run, as JSON"), element("pre", run.settings)),
-        _soft(f"This page was made at {moment_text(run.made)}."),
+        soft(f"This page was made at {moment_text(run.made)}."),
     )
-
-
-def _section(title: str, *parts: Html | None) -> Html:
-    return element("section", element("h2", title), *parts)
-
-
-def _soft(text: str) -> Html:
-    return element("p", text, class_="soft")
-
-
-def _list(facts: Mapping[str, str]) -> Html:
-    return element("dl", *(join((element("dt", name), element("dd", text))) for name, text in facts.items()))
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Html:
-    """Return a table that a click on a heading sorts."""
-    numeric = [bool(rows) and isinstance(cell, Cell) for cell in rows[0]] if rows else [False] * len(columns)
-    headings = (
-        element("th", element("button", name, type="button"), class_="n" if is_number else None, scope="col")
-        for name, is_number in zip(columns, numeric, strict=True)
-    )
-    body = (element("tr", *map(_cell, row)) for row in rows)
-    table = element("table", element("thead", element("tr", *headings)), element("tbody", *body))
-    return element("div", table, class_="scroll", tabindex=0)
-
-
-def _cell(cell: str | Cell) -> Html:
-    if isinstance(cell, Cell):
-        return element("td", cell.text, class_="n", data_v=None if cell.value is None else f"{cell.value:.6g}")
-    return element("td", cell)
-
-
-def _number(value: float | None) -> Cell:
-    return Cell(text=number_text(value), value=value)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

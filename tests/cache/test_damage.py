@@ -140,13 +140,14 @@ def test_parts_of_tiles_are_read_as_well(tmp_path: Path) -> None:
     assert sentences(tmp_path) == ["tile 0.1: pieces: its entry in the ledger cannot be read"]
 
 
-def test_an_account_of_points_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
-    account = make_group(tmp_path).path.removesuffix(".zarr") + ".points.parquet"
-    pd.DataFrame({"state": ["used"]}).to_parquet(account)
+@pytest.mark.parametrize("suffix", [".points.parquet", ".votes.parquet", ".superpixels.parquet"])
+def test_a_table_beside_a_pseudo_mask_that_cannot_be_read_is_damage(tmp_path: Path, suffix: str) -> None:
+    table = make_group(tmp_path).path.removesuffix(".zarr") + suffix
+    pd.DataFrame({"state": ["used"]}).to_parquet(table)
     assert not sentences(tmp_path)
-    Path(account).write_bytes(Path(account).read_bytes()[:-9])
+    Path(table).write_bytes(Path(table).read_bytes()[:-9])
     (sentence,) = sentences(tmp_path)
-    assert sentence.endswith(".points.parquet, the account of the points, cannot be read")
+    assert sentence.endswith(f"{suffix} cannot be read")
 
 
 def test_a_hierarchy_is_held_against_its_checksum_and_its_name(tmp_path: Path) -> None:

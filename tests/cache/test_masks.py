@@ -165,3 +165,13 @@ def test_palette_and_color_masks_of_real_data_name_the_same_classes(shared: Path
         assert set(np.unique(found)) <= {0, 1, 2, 3, 4, IGNORE}
         assert np.mean(found != IGNORE) > 0.5
     assert kinds == {"palette", "colors"}
+
+
+def test_a_mask_of_codes_is_read_by_the_codes_of_its_table(make_raster: Callable[..., Path]) -> None:
+    table = ClassTable.from_names(["road", "water"], codes=[21, 7])
+    path = make_raster(np.where(VALUES == 0, 21, np.where(VALUES == 1, 7, 0)).astype(np.uint8)[None], nodata=0)
+    mask = open_mask(path, table)
+    np.testing.assert_array_equal(mask.read(Window(row=0, col=0, n_rows=SHAPE[0], n_cols=SHAPE[1])), VALUES)
+    other = ClassTable.from_names(["road", "water"], codes=[21, 8])
+    with pytest.raises(InputError, match=r"value 7 \(\d+ pixels\) is no class's code; known: 21, 8"):
+        open_mask(path, other).read(WINDOW)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,12 +18,14 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
 from superpoint.cache.handles import close_handles
-from superpoint.cache.rasters import Raster, open_raster
+from superpoint.cache.inputs import Source
+from superpoint.cache.rasters import Raster, open_raster, open_source
+from superpoint.cache.scalings import scaling_of
 from superpoint.errors import InputError
 from superpoint.tiles import TileGrid, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -285,6 +288,97 @@ def test_a_pixel_with_any_band_that_is_not_finite_is_not_valid(
     image, valid = raster.read(whole(raster))
     assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1], [2, 2]]
     assert np.isfinite(image).all()
+
+
+def write_landsat(make_raster: Callable[..., Path]) -> tuple[NDArray[np.int16], Path]:
+    """Write three bands and an Fmask, 4 is cloud and 255 is fill; under both the bands go through the roof."""
+    values = np.concatenate([numbers(3, "int16"), np.zeros((1, *SHAPE), np.int16)])
+    for value, place in ((4, np.s_[2:6, 3:9]), (255, np.s_[:, 25:]), (1, np.s_[10:, :4])):
+        values[3][place] = value
+    values[:3, values[3] > 1] = 16_000
+    path = make_raster(values, nodata=-9999)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("red", "nir", "swir", "Fmask")
+    return values, path
+
+
+def source_of(*paths: Path, mask: Path | None = None) -> Source:
+    return Source(name="scene", paths=tuple(map(str, paths)), mask=str(mask) if mask else None)
+
+
+@pytest.mark.parametrize("mask_band", ["fmask", 4])
+def test_a_band_of_the_raster_itself_can_be_the_mask_and_is_no_band_of_the_image(
+    make_raster: Callable[..., Path], mask_band: int | str
+) -> None:
+    values, path = write_landsat(make_raster)
+    raster = open_source(source_of(path), mask_band=mask_band, mask_values=[2, 4, 255])
+    clear = values[3] <= 1
+    image, valid = raster.read_stored(whole(raster))
+    assert (raster.bands, raster.mask_band, raster.has_gaps) == ((1, 2, 3), 4, True)
+    np.testing.assert_array_equal(valid, clear)
+    np.testing.assert_array_equal(image, np.where(clear, values[:3], 0))
+    window = Window(row=4, col=6, n_rows=9, n_cols=22)
+    np.testing.assert_array_equal(raster.read(window)[1], clear[window.slices])
+
+
+def test_without_values_it_is_0_that_a_mask_band_leaves_out(make_raster: Callable[..., Path]) -> None:
+    values, path = write_landsat(make_raster)
+    raster = open_source(source_of(path), bands=["nir"], mask_band="Fmask")
+    assert raster.bands == (2,)
+    np.testing.assert_array_equal(raster.read(whole(raster))[1], values[3] != 0)
+
+
+def test_what_a_mask_band_leaves_out_does_not_stretch_the_scaling(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    _, path = write_landsat(make_raster)
+    raster = open_source(source_of(path), mask_band="Fmask", mask_values=[4, 255])
+    cloudy = scaling_of([open_raster(path, bands=[1, 2, 3])], tmp_path / "cache")
+    clear = scaling_of([raster], tmp_path / "cache")
+    assert clear is not None
+    assert cloudy is not None
+    assert max(clear.high) < 250
+    assert min(cloudy.high) == 16_000
+
+
+def test_a_stacked_file_can_be_the_mask_of_the_others(make_raster: Callable[..., Path]) -> None:
+    values, _ = write_landsat(make_raster)
+    coarse = np.kron(values[3, ::2, ::2], np.ones((2, 2), np.int16))
+    paths = [make_raster(values[place : place + 1], name=f"b{place + 1}.tif") for place in range(3)]
+    half = make_raster(values[3:, ::2, ::2], name="qa.tif", transform=PLACE @ Affine.scale(2))
+    raster = open_source(source_of(paths[0], half, *paths[1:]), mask_band="qa", mask_values=[4, 255])
+    image, valid = raster.read(whole(raster))
+    assert (raster.bands, raster.mask_band) == ((1, 3, 4), 2)
+    np.testing.assert_array_equal(valid, coarse <= 1)
+    np.testing.assert_array_equal(image, np.where(valid, values[:3], 0))
+
+
+def test_a_mask_band_and_its_values_tell_a_raster_from_itself(make_raster: Callable[..., Path]) -> None:
+    _, path = write_landsat(make_raster)
+
+    def identity(mask_band: int | str | None = None, mask_values: Sequence[int] = ()) -> str:
+        raster = open_source(source_of(path), bands=[1, 2, 3], mask_band=mask_band, mask_values=mask_values)
+        return json.dumps(raster.identity())
+
+    plain = json.loads(identity())
+    made = {identity(), identity(mask_band=4), identity(mask_band=3), identity(mask_band=4, mask_values=[4, 255])}
+    assert len(made) == 4
+    assert identity(mask_band="fmask", mask_values=[255, 4]) in made
+    assert set(plain) == {"path", "bands", "nodata", "grid", "files"}  # as before there were mask bands
+
+
+def test_a_mask_band_that_cannot_be_one_is_answered_with_what_there_is(make_raster: Callable[..., Path]) -> None:
+    _, path = write_landsat(make_raster)
+    with pytest.raises(InputError, match="has no band 'qa'; bands: 1 red, 2 nir, 3 swir, 4 Fmask"):
+        open_source(source_of(path), mask_band="qa")
+    with pytest.raises(InputError, match=r"scene.tif has a mask already, .*scene.tif; leave out --mask-band 4"):
+        open_source(source_of(path, mask=path), mask_band=4)
+    alone = make_raster(numbers(1), name="alone.tif")
+    with pytest.raises(InputError, match="has no band but its mask; leave out --mask-band 1"):
+        open_source(source_of(alone), mask_band=1)
+    bytes_of_four = make_raster(numbers(4, "uint8"), name="four.tif")
+    with pytest.raises(InputError, match=r"band 4 of .*four.tif is marked as alpha .*-colorinterp_4 undefined '/"):
+        open_source(source_of(bytes_of_four), mask_band=4)
 
 
 # --- what is refused

@@ -2,13 +2,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
+import huggingface_hub
 import pytest
 import torch
+import torchvision
+from torch.nn import functional
 
 from superpoint import models
 from superpoint.errors import InputError, MissingExtraError
 from superpoint.models import build_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, and nothing from earlier."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
 
 
 def n_parameters(model: torch.nn.Module) -> int:
@@ -16,11 +32,54 @@ def n_parameters(model: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(models.MODELS))
-@pytest.mark.parametrize("bands", [1, 5])
-def test_a_model_maps_any_number_of_bands_to_one_output_a_class_and_pixel(name: str, bands: int) -> None:
+@pytest.mark.parametrize(("bands", "rows", "cols"), [(1, 32, 64), (5, 64, 32)])
+def test_a_model_maps_any_number_of_bands_to_one_output_a_class_and_pixel(
+    name: str, bands: int, rows: int, cols: int
+) -> None:
     model = build_model(name, encoder="resnet18", bands=bands, n_classes=7).eval()
     with torch.inference_mode():
-        assert model(torch.zeros(2, bands, 64, 96)).shape == (2, 7, 64, 96)
+        assert model(torch.zeros(1, bands, rows, cols)).shape == (1, 7, rows, cols)
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_every_weight_of_a_model_learns(name: str) -> None:
+    """From a batch of two, the least that each takes; none has a part that its output does not come from."""
+    model = build_model(name, encoder="resnet18", bands=2, n_classes=3)
+    functional.cross_entropy(model(torch.randn(2, 2, 64, 64)), torch.ones(2, 64, 64, dtype=torch.long)).backward()
+    still = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not still
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_only_those_that_pool_to_one_pixel_need_two_patches_to_learn(name: str) -> None:
+    model, patch = build_model(name, encoder="resnet18", bands=1, n_classes=2).train(), torch.zeros(1, 1, 64, 64)
+    if name in ("deeplabv3", "deeplabv3plus", "upernet"):
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            model(patch)
+    else:
+        assert model(patch).shape == (1, 2, 64, 64)
+
+
+def test_segformer_stands_on_its_own_encoder_for_any_bands() -> None:
+    model = build_model("segformer", encoder="mit_b0", bands=4, n_classes=2).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 4, 32, 64)).shape == (1, 2, 32, 64)
+
+
+def test_fcn_on_resnet_50_is_that_of_torchvision() -> None:
+    theirs = torchvision.models.segmentation.fcn_resnet50(
+        weights=None, weights_backbone=None, num_classes=4, aux_loss=False
+    ).eval()
+    ours = build_model("fcn", encoder="resnet50", bands=3, n_classes=4).eval()
+    renamed = {
+        name.replace("backbone.", "encoder.").replace("classifier.", "decoder."): weight
+        for name, weight in theirs.state_dict().items()
+    }
+    ours.load_state_dict(renamed)
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        # The same sums in another order: a 1 x 1 convolution that says it is dilated is computed in another way.
+        torch.testing.assert_close(ours(image), theirs(image)["out"], rtol=0, atol=1e-4)
 
 
 def test_outputs_are_raw() -> None:
@@ -51,7 +110,9 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"unknown model 'u-net'; known: deeplabv3, unet"):
+    with pytest.raises(
+        InputError, match=r"unknown model 'u-net'; known: deeplabv3, deeplabv3plus, fcn, segformer, unet, upernet"
+    ):
         build_model("u-net", encoder="resnet18", bands=3, n_classes=2)
 
 
@@ -61,14 +122,39 @@ def test_an_unknown_encoder_names_the_closest(encoder: str) -> None:
         build_model("unet", encoder=encoder, bands=3, n_classes=2)
 
 
-def test_an_encoder_that_does_not_fit_the_model_says_why() -> None:
-    with pytest.raises(InputError, match=r"cannot build deeplabv3 with encoder 'vgg11': .*dilated"):
-        build_model("deeplabv3", encoder="vgg11", bands=3, n_classes=2)
+@pytest.mark.parametrize("name", ["deeplabv3", "fcn"])
+def test_an_encoder_that_does_not_fit_the_model_says_why(name: str) -> None:
+    with pytest.raises(InputError, match=rf"cannot build {name} with encoder 'densenet121': .*dilated"):
+        build_model(name, encoder="densenet121", bands=3, n_classes=2)
 
 
-def test_unknown_pretrained_weights_list_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'nonesuch' for encoder `resnet18`|`nonesuch`.*imagenet"):
-        build_model("unet", encoder="resnet18", bands=3, n_classes=2, weights="nonesuch")
+@pytest.mark.parametrize(
+    ("encoder", "known"),
+    [("resnet18", "imagenet, ssl, swsl"), ("tu-resnet10t", "pretrained"), ("tu-lcnet_035", "none")],
+)
+def test_unknown_pretrained_weights_list_the_known_ones(encoder: str, known: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"unknown weights 'nonesuch' of encoder {encoder}; known: {known}, or a file"
+    ):
+        build_model("unet", encoder=encoder, bands=3, n_classes=2, weights="nonesuch")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "weights", "origin"),
+    [
+        ("resnet18", "imagenet", r"smp-hub/resnet18\.imagenet of the Hugging Face hub"),
+        ("tu-resnet10t", "pretrained", r"timm/resnet10t\.c3_in1k for timm"),
+    ],
+)
+@pytest.mark.usefixtures("offline")
+def test_without_a_network_pretrained_weights_say_what_was_to_come_and_what_to_do(
+    encoder: str, weights: str, origin: str
+) -> None:
+    sentence = rf"cannot download .*{weights}.* of {encoder}, {origin}: there is no network here.*give the file"
+    with pytest.raises(InputError, match=sentence) as caught:
+        build_model("unet", encoder=encoder, bands=3, n_classes=2, weights=weights)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None
 
 
 @pytest.mark.parametrize(("bands", "n_classes"), [(0, 2), (3, 0)])
@@ -78,7 +164,8 @@ def test_a_model_without_bands_or_classes_is_refused(bands: int, n_classes: int)
 
 
 def test_a_missing_extra_says_what_to_install_and_keeps_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    for package in ("lightning.pytorch", "segmentation_models_pytorch"):
+        monkeypatch.setitem(sys.modules, package, None)
     for build in (
         models.require_train_extra,
         lambda: build_model("unet", encoder="resnet18", bands=3, n_classes=2),

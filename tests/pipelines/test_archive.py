@@ -134,6 +134,10 @@ def test_pseudo_masks_of_rasters_that_can_be_used_are_made_and_a_retry_makes_the
     assert [(Path(mask.raster).name, mask.n_computed) for mask in again.pseudo_masks] == [("2.tif", 6)]
     assert (out / "2.pseudo-mask.tif").exists()
     assert status(StatusSettings(cache=asked["cache"], run="latest")).state == "done"
+    undisturbed = label(LabelSettings(**asked))
+    assert again.pseudo_masks[0].all_points == undisturbed[0].all_points
+    one, other = (pd.read_parquet(made.account) for made in (again.pseudo_masks[0], undisturbed[0]))
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_run_that_there_is_not_is_one_sentence(tmp_path: Path) -> None:

@@ -85,6 +85,19 @@ def test_a_label_map_becomes_polygons_with_statistics_of_its_source(raster: Path
     assert table.crs == crs
 
 
+def test_statistics_leave_out_what_a_mask_band_does(cache: Path, tmp_path: Path) -> None:
+    image, clouds = two_fields((150, 200), seed=4)
+    image[2] = clouds
+    label_map = label_map_of(write_raster(tmp_path / "scene.tif", image), cache, mask_band=3, mask_values=[1])
+    export(cache, tmp_path / "map.parquet")
+    table = gpd.read_parquet(tmp_path / "map.parquet").set_index("id")
+    labels = np.asarray(zarr.open_group(label_map.path, mode="r")["labels"])
+    np.testing.assert_array_equal(labels == 0, clouds == 1)
+    number = table.area_px.idxmax()
+    assert table.mean_red[number] == pytest.approx(image[0][labels == number].mean(), rel=1e-6)
+    assert "mean_blue" not in table
+
+
 def test_a_geopackage_without_statistics_needs_no_raster(raster: Path, cache: Path, tmp_path: Path) -> None:
     label_map = label_map_of(raster, cache)
     raster.unlink()
@@ -99,10 +112,10 @@ def test_statistics_of_a_raster_that_is_gone_or_changed_are_refused_in_one_sente
 ) -> None:
     label_map_of(raster, cache)
     elsewhere = raster.rename(tmp_path / "moved.tif")
-    with pytest.raises(InputError, match=r"scene.tif does not exist.*; give --no-statistics .* or --raster"):
+    with pytest.raises(InputError, match=r"scene.tif does not exist.*; give --raster .*, or give --no-statistics"):
         export(cache, tmp_path / "map.parquet")
     write_raster(raster, two_fields((150, 200), seed=5)[0])
-    with pytest.raises(InputError, match=r"scene.tif is not what it was when .* was made of it; give --no-statistics"):
+    with pytest.raises(InputError, match=r"scene.tif is not what it was when .* was made of it; give --raster, or"):
         export(cache, tmp_path / "map.parquet")
     assert not (tmp_path / "map.parquet").exists()
     export(cache, tmp_path / "map.parquet", raster=elsewhere)

@@ -11,12 +11,16 @@ import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
+from caches import bytes_of
+from shapely import box
 from smallworld import write_raster
 
+from superpoint.cache.evidence import companion_of, read_stages, read_tally
 from superpoint.cache.groups import load_group
+from superpoint.cache.holdings import ACCOUNT, TABLES
 from superpoint.classes import IGNORE, ClassTable
 from superpoint.errors import InputError
-from superpoint.pipelines.label import account_of, label
+from superpoint.pipelines.label import label
 from superpoint.pipelines.settings import LabelSettings
 from superpoint.superpixels.slic import SPREAD
 from superpoint.tiles import Window
@@ -161,15 +165,19 @@ def test_every_point_is_accounted_for_once(make_raster: Callable[..., Path], tmp
         settings(make_raster(flat, nodata=0), points_file(tmp_path, rows), classes=tmp_path / "classes.toml")
     )
     assert mask.points == {
-        "used": 2, "conflicting": 1, "duplicate": 1, "on_nodata": 1, "unreadable_class": 2, "outside": 2,
+        "used": 2, "too_weak": 0, "conflicting": 1, "duplicate": 1, "on_nodata": 1, "unreadable_class": 2,
+        "outside": 2, "no_place": 0,
     }  # fmt: skip
-    store, key = account_of(load_group(mask.path))
-    account = pd.read_parquet(io.BytesIO(store.read(key) or b""))
-    assert account["superpoint_state"].tolist() == [
+    account = pd.read_parquet(mask.account)
+    assert account["state"].tolist() == [
         "used", "duplicate", "used", "conflicting", "on_nodata", "outside", "outside", "unreadable_class",
         "unreadable_class",
     ]  # fmt: skip
-    assert account["row"].tolist() == [row for row, _, _ in rows]
+    assert account["class"].fillna("").tolist() == [name for _, _, name in rows]
+    store, key = companion_of(mask.path, ACCOUNT)
+    inside = pd.read_parquet(io.BytesIO(store.read(key) or b""))
+    assert inside["row"].tolist() == [0, 1, 2, 3, 4, 7, 8]
+    assert mask.all_points == mask.points
 
 
 def test_one_file_serves_many_rasters_and_classes_mean_the_same_on_all(
@@ -185,6 +193,8 @@ def test_one_file_serves_many_rasters_and_classes_mean_the_same_on_all(
     assert set(np.unique(array(west_mask))) == {1, IGNORE}
     assert set(np.unique(array(east_mask))) == {0, 1, IGNORE}
     assert [(mask.points["used"], mask.points["outside"]) for mask in (west_mask, east_mask)] == [(1, 2), (2, 1)]
+    assert {state: count for state, count in west_mask.all_points.items() if count} == {"used": 3}
+    assert pd.read_parquet(west_mask.account)["raster"].tolist() == ["west", "east", "east"]
 
 
 # --- the cache
@@ -220,6 +230,122 @@ def test_a_tile_whose_record_is_lost_is_painted_again(make_raster: Callable[...,
     assert (second.coverage, second.class_pixels) == (first.coverage, first.class_pixels)
 
 
+# --- rules, steps and shares
+
+
+def test_too_few_votes_and_too_small_a_share_leave_a_superpixel_unlabelled_and_say_so(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    # The cells of rows 0 to 15: cols 0 to 14 have three votes of which two agree, cols 15 to 29 a single one.
+    points = points_file(tmp_path, [(5, 5, "a"), (6, 6, "a"), (7, 7, "b"), (5, 20, "a")])
+    (mask,) = label(settings(make_raster(FLAT), points, min_votes=2))
+    assert (mask.points["used"], mask.points["conflicting"], mask.points["too_weak"]) == (2, 1, 1)
+    assert array(mask)[:16, :30].tolist() == [[0] * 15 + [IGNORE] * 15] * 16
+    assert array(mask, "flags")[:16, :30].tolist() == [[1] * 15 + [4] * 15] * 16
+    (mask,) = label(settings(make_raster(FLAT), points, min_share=0.7))
+    assert array(mask)[:16, :30].tolist() == [[IGNORE] * 15 + [0] * 15] * 16
+    assert mask.points["too_weak"] == 3
+
+
+def test_an_annotator_has_one_vote_in_a_superpixel_where_they_are_balanced(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [(5, 5, "a", "ann"), (6, 6, "a", "ann"), (7, 7, "a", "ann"), (8, 8, "b", "bob"), (9, 9, "b", "eve")]
+    points = tmp_path / "points.csv"
+    pd.DataFrame(rows, columns=["row", "col", "class", "who"]).to_csv(points, index=False)
+    (loud,) = label(settings(make_raster(FLAT), points))
+    (fair,) = label(settings(make_raster(FLAT), points, annotator_column="who", balance_annotators=True))
+    assert (array(loud)[5, 5], array(fair)[5, 5]) == (0, 1)
+    assert array(fair, "vote_share")[5, 5] == np.float32(2 / 3)
+    assert array(fair, "votes")[5, 5] == 5
+
+
+def test_shares_are_the_votes_for_each_class_over_all_votes(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    points, output = points_file(tmp_path, some_points((150, 200), 200)), tmp_path / "out.tif"
+    (mask,) = label(settings(make_raster(hills()), points, shares=True, output=output))
+    shares = np.stack([array(mask, f"class_share_{value}") for value in range(3)])
+    voted = array(mask, "votes") > 0
+    np.testing.assert_allclose(shares.sum(axis=0), voted, atol=1e-6)
+    np.testing.assert_array_equal(shares.max(axis=0), array(mask, "vote_share"))
+    np.testing.assert_array_equal(shares.argmax(axis=0)[voted], array(mask)[voted])
+    with rasterio.open(tmp_path / "out.shares.tif") as dataset:
+        assert dataset.descriptions == mask.classes.names
+        np.testing.assert_array_equal(dataset.read(), shares)
+
+
+def test_steps_follow_the_vote_in_their_order_and_each_is_kept(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    points = points_file(tmp_path, [(5, 5, "a"), (6, 6, "b"), (90, 110, "b")])
+    improve = {"improve": "remove-suspects,fill-nearest", "improve_parameter": {"remove-suspects.min_share": 0.6}}
+    (mask,) = label(settings(make_raster(FLAT), points, **improve))
+    assert (array(mask) == 1).all()
+    assert mask.coverage == 1
+    stages = read_stages(mask.path)
+    assert list(stages) == ["vote", "remove-suspects", "fill-nearest"]
+    assert [int((labels.classes != IGNORE).sum()) for labels in stages.values()] == [2, 1, 48]
+    tally = read_tally(mask.path)
+    assert tally is not None
+    assert (tally.superpixels.tolist(), tally.values.tolist()) == ([1, 1, 48], [0, 1, 1])
+    (plain,) = label(settings(make_raster(FLAT), points))
+    assert plain.path != mask.path
+    with pytest.raises(InputError, match=r"improve-parameter takes STEP\.NAME=VALUE, got 'propagate\.sigma'"):
+        label(settings(make_raster(FLAT), points, improve_parameter={"propagate.sigma": 1}))
+
+
+# --- several files, and polygons
+
+
+def test_points_of_several_files_vote_together(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    xs, ys = zip(*[PLACE @ place for place in ((5.5, 5.5), (7.5, 7.5))], strict=True)
+    table = gpd.GeoDataFrame({"class": ["b", "b"]}, geometry=gpd.points_from_xy(xs, ys), crs=32633).to_crs(4326)
+    table.to_file(tmp_path / "points.gpkg")
+    pixels = points_file(tmp_path, [(8, 8, "a"), (90, 110, "a")])
+    (mask,) = label(
+        settings(make_raster(FLAT), pixels).model_copy(update={"points": [pixels, tmp_path / "points.gpkg"]})
+    )
+    assert (array(mask)[5, 5], array(mask, "votes")[5, 5], array(mask)[90, 110]) == (1, 3, 0)
+    assert sum(mask.points.values()) == 4
+
+
+def test_a_column_says_which_raster_a_pixel_is_of(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    rasters = [make_raster(FLAT, name="one.tif"), make_raster(FLAT, name="two.tif")]
+    rows = [(5, 5, "a", "one"), (5, 5, "b", "two.tif"), (50, 50, "b", "three")]
+    points = tmp_path / "points.csv"
+    pd.DataFrame(rows, columns=["row", "col", "class", "scene"]).to_csv(points, index=False)
+    one, two = label(settings(rasters, points, raster_column="scene"))
+    assert (array(one)[5, 5], array(two)[5, 5]) == (0, 1)
+    assert {state: count for state, count in one.all_points.items() if count} == {"used": 2, "outside": 1}
+
+
+def test_polygons_are_burned_in_and_each_is_one_row_of_the_account(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    (left, top), (right, bottom) = PLACE @ (2, 2), PLACE @ (20, 9)
+    table = gpd.GeoDataFrame({"class": ["a"]}, geometry=[box(left, bottom, right, top)], crs=32633)
+    table.to_file(tmp_path / "points.gpkg")
+    with pytest.raises(InputError, match="geometries"):
+        label(settings(make_raster(FLAT), tmp_path / "points.gpkg"))
+    (mask,) = label(settings(make_raster(FLAT), tmp_path / "points.gpkg", geometries="burn"))
+    assert mask.points["used"] == sum(mask.points.values()) == 1
+    assert array(mask, "votes")[0, [0, 20, 40]].tolist() == [7 * 13, 7 * 5, 0]
+
+
+# --- elsewhere
+
+
+def test_two_workers_write_the_bytes_of_one(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    raster, points = make_raster(hills()), points_file(tmp_path, some_points((150, 200), 200))
+    asked = {"improve": "propagate", "shares": True}
+    (alone,) = label(settings(raster, points, cache=tmp_path / "alone", **asked))
+    (together,) = label(settings(raster, points, cache=tmp_path / "together", workers=2, **asked))
+    assert bytes_of(alone.path) == bytes_of(together.path)
+    for suffix in TABLES:
+        one, other = (Path(mask.path.replace(".zarr", suffix)).read_bytes() for mask in (alone, together))
+        assert one == other
+    assert together.points == alone.points
+
+
 # --- outputs
 
 
@@ -241,7 +367,7 @@ def test_the_output_is_a_cog_with_its_evidence_and_account_beside_it(
     with rasterio.open(output.with_suffix(".evidence.tif")) as evidence:
         np.testing.assert_array_equal(evidence.read(1), array(mask, "vote_share"))
         np.testing.assert_array_equal(evidence.read(2), array(mask, "votes"))
-    states = pd.read_parquet(output.with_suffix(".points.parquet"))["superpoint_state"].value_counts().to_dict()
+    states = pd.read_parquet(output.with_suffix(".points.parquet"))["state"].value_counts().to_dict()
     assert states == {state: count for state, count in mask.points.items() if count}
 
 
@@ -270,14 +396,18 @@ def test_points_that_lie_elsewhere_are_refused_with_both_files(
         label(settings(make_raster(FLAT), points))
 
 
-def test_a_class_that_is_not_in_the_table_is_refused_before_anything_is_computed(
-    make_raster: Callable[..., Path], tmp_path: Path
+def test_a_class_that_is_not_in_the_table_does_not_vote_and_a_file_of_nothing_else_is_refused(
+    make_raster: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "classes.toml").write_text('[[class]]\nname = "a"\n')
-    points = points_file(tmp_path, [(5, 5, "a"), (5, 6, "b")])
-    with pytest.raises(InputError, match=r"points.csv: 1 class names .* not in the class table: b; known: a"):
-        label(settings(make_raster(FLAT), points, classes=tmp_path / "classes.toml"))
+    strange = points_file(tmp_path, [(5, 6, "b")], name="strange.csv")
+    with pytest.raises(InputError, match=r"no row of .*strange.csv has a class that is in the class table; known: a"):
+        label(settings(make_raster(FLAT), strange, classes=tmp_path / "classes.toml"))
     assert not (tmp_path / "cache").exists()
+    points = points_file(tmp_path, [(5, 5, "a"), (5, 6, "b")])
+    (mask,) = label(settings(make_raster(FLAT), points, classes=tmp_path / "classes.toml"))
+    assert (mask.points["used"], mask.points["unreadable_class"]) == (1, 1)
+    assert "'b' (rows: 1)" in caplog.text
 
 
 def test_the_table_of_the_points_is_kept_in_the_mask(make_raster: Callable[..., Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import rasterio
 import zarr
 from caches import bytes_of
+from pydantic import ValidationError
 from smallworld import two_fields, write_raster
 
 from superpoint.cache.handles import close_handles
@@ -220,6 +221,32 @@ def test_nodata_is_zero_and_the_output_says_so(tmp_path: Path) -> None:
         np.testing.assert_array_equal(dataset.read(1), labels)
 
 
+def test_what_a_mask_band_leaves_out_is_nodata_of_the_label_map(tmp_path: Path) -> None:
+    image, _ = two_fields((60, 90), seed=1)
+    fmask = np.zeros((1, 60, 90), np.uint8)
+    fmask[0, 10:30, 20:50] = 4
+    image[:, fmask[0] == 4] = 255
+    raster = write_raster(tmp_path / "scene.tif", np.concatenate([image, fmask]), photometric="MINISBLACK", alpha="NO")
+    labels, group = run(raster, tmp_path, mask_band=4, mask_values=[2, 4], tile=32)
+    np.testing.assert_array_equal(labels == 0, fmask[0] == 4)
+    assert run(raster, tmp_path, bands=[1, 2, 3], tile=32)[1] != group
+
+
+@pytest.mark.parametrize(
+    ("masks", "sentence"),
+    [
+        ({"mask_values": [4]}, "--mask-values needs a mask; name one with --mask-asset or --mask-band"),
+        ({"mask_band": "Fmask"}, "scene.tif has no band 'Fmask'; bands: 1 red, 2 green, 3 blue"),
+        ({"mask_band": 3, "mask_asset": "scl"}, "give mask_asset or mask_band, not both"),
+    ],
+)
+def test_a_mask_that_is_not_there_or_there_twice_is_one_sentence(
+    raster: Path, tmp_path: Path, masks: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises((InputError, ValidationError), match=sentence):
+        run(raster, tmp_path / "cache", **masks)
+
+
 def test_an_all_nodata_raster_is_all_zero_and_said_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     raster = write_raster(tmp_path / "empty.tif", np.zeros((2, 50, 70), np.uint16), nodata=0)
     labels, _ = run(raster, tmp_path / "cache")
@@ -253,6 +280,11 @@ def test_a_bad_setting_is_one_sentence(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         run(raster, tmp_path / "cache", **settings)
+
+
+def test_numbers_of_bands_may_be_listed_and_names_may_hold_a_comma() -> None:
+    asked = SuperpixelizeSettings(rasters=["a.tif"], bands=["4,3, 2", 1, "B4, central wavelength 665 nm"])
+    assert asked.bands == [4, 3, 2, 1, "B4, central wavelength 665 nm"]
 
 
 def test_learned_affinities_on_two_bands_are_refused_before_anything_is_written(tmp_path: Path) -> None:

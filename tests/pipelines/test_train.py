@@ -63,9 +63,15 @@ def test_a_few_points_become_a_map_that_beats_guessing(files: Files) -> None:
     training = train_files(files, files.folder / "pseudo.tif", epochs=6, normalize="labelled")
     (made,) = predict(
         PredictSettings(
-            checkpoint=training.checkpoint, rasters=[files.raster], output=files.folder / "map.tif", overlap=16
+            checkpoint=training.checkpoint, rasters=[files.raster], output=files.folder / "map.tif", overlap=16,
+            probabilities=True,
         )
-    )
+    )  # fmt: skip
+    with rasterio.open(made.probabilities) as dataset, rasterio.open(made.output) as classes:
+        found = dataset.read()
+        assert dataset.descriptions == CLASSES.names
+        np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-6)
+        np.testing.assert_array_equal(found.argmax(axis=0), classes.read(1))
     scores = evaluate(EvaluateSettings(maps=[made.output], truth=[files.truth], classes=files.classes))
     always_dark = np.mean(files.mask == 0)
     assert scores.pixel_accuracy is not None

@@ -10,9 +10,8 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superpoint.classes import ClassTable
 from superpoint.errors import InputError
-from superpoint.points.query import UNREADABLE, QueryPoints, pixels_of, table_of, values_of
+from superpoint.points.query import QueryPoints, pixels_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,20 +97,6 @@ def test_a_point_needs_a_row_a_col_and_a_value() -> None:
         QueryPoints(rows=np.zeros(2, int), cols=np.zeros(2, int), values=np.zeros(1, np.int16))
 
 
-def test_names_and_values_become_class_values_and_missing_ones_unreadable() -> None:
-    classes = ClassTable.from_dict({"class": [{"name": "road"}, {"name": "water"}], "ignore": ["cloud"]})
-    labels = ["water", 0, 1.0, " road", None, math.nan, "", "  ", "cloud", "<NA>"]
-    values = values_of(labels, classes)
-    assert values.tolist() == [1, 0, 1, 0, *[UNREADABLE] * 6]
-    assert values.dtype == np.int16
-
-
-def test_unknown_names_are_counted_and_up_to_five_are_named() -> None:
-    classes = ClassTable.from_names(["road", "water"])
-    with pytest.raises(InputError, match=r"7 class names .*: a, b, c, d, e; known: road, water; add them"):
-        values_of([*"abcdefg", "road", *"abc"], classes)
-
-
 def test_a_table_of_names_is_sorted_and_leaves_out_what_is_missing() -> None:
     assert table_of(["water", None, "road ", math.nan, "", "road"]).names == ("road", "water")
 
@@ -120,22 +105,29 @@ def test_a_table_of_names_is_sorted_and_leaves_out_what_is_missing() -> None:
 def test_a_table_of_numbers_gives_each_number_its_place_in_their_order(numbers: list[int]) -> None:
     for labels in (numbers, [float(number) for number in numbers]):
         classes = table_of(labels)
-        assert values_of(labels, classes).tolist() == [sorted(numbers).index(number) for number in numbers]
+        assert [classes.value_of(label) for label in labels] == [sorted(numbers).index(label) for label in numbers]
+        assert classes.from_codes(np.array([numbers])).tolist() == [[sorted(numbers).index(n) for n in numbers]]
 
 
 def test_fractions_are_named_as_they_are_written() -> None:
     classes = table_of([0.25, 2.0, 0.5])
     assert classes.names == ("0.25", "0.5", "2")
-    assert values_of([0.5, 2, 0.25], classes).tolist() == [1, 2, 0]
+    assert [classes.value_of(label) for label in (0.5, 2, 0.25)] == [1, 2, 0]
 
 
 def test_yes_and_no_are_classes_too() -> None:
     classes = table_of([True, False, True])
-    assert values_of([True, False, True], classes).tolist() == [
-        classes.names.index(n) for n in ("True", "False", "True")
-    ]
+    assert [classes.value_of(label) for label in (True, False)] == [1, 0]
 
 
 def test_points_without_any_class_are_refused() -> None:
     with pytest.raises(InputError, match="no point has a readable class; check the class column"):
         table_of([None, math.nan, " "])
+
+
+def test_a_points_annotator_and_origin_are_as_many_as_the_points() -> None:
+    columns = {"rows": np.zeros(2, int), "cols": np.zeros(2, int), "values": np.zeros(2, np.int16)}
+    with pytest.raises(ValueError, match="2 rows and 1 annotators"):
+        QueryPoints(**columns, annotators=np.zeros(1, np.int32))
+    with pytest.raises(ValueError, match="2 rows and 3 origins"):
+        QueryPoints(**columns, origins=np.zeros(3, np.int64))

@@ -19,6 +19,7 @@ from superpoint.pipelines.settings.care import (
     CacheLsSettings,
     CacheVerifySettings,
 )
+from superpoint.pipelines.settings.inspection import InspectSettings
 from superpoint.pipelines.settings.jobs import (
     JobSettings,
     ReportSettings,
@@ -29,6 +30,7 @@ from superpoint.pipelines.settings.jobs import (
 from superpoint.pipelines.settings.labels import (
     LabelSettings,
 )
+from superpoint.pipelines.settings.sampling import SampleSettings, SuggestSettings
 from superpoint.pipelines.settings.superpixels import (
     AlgorithmsSettings,
     CompareSettings,
@@ -62,6 +64,7 @@ __all__ = [
     "DemoSettings",
     "EvaluateSettings",
     "InputSettings",
+    "InspectSettings",
     "JobSettings",
     "LabelSettings",
     "Place",
@@ -71,8 +74,10 @@ __all__ = [
     "RetrySettings",
     "RunReference",
     "RunSettings",
+    "SampleSettings",
     "Settings",
     "StatusSettings",
+    "SuggestSettings",
     "SuperpixelSettings",
     "SuperpixelizeSettings",
     "TrainAffinitySettings",

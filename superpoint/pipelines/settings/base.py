@@ -37,6 +37,11 @@ def as_text(value: object) -> object:
     return [as_text(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+def as_list(value: object) -> object:
+    """Take one path as a list of one."""
+    return [value] if isinstance(value, str | Path) else value
+
+
 def as_number(value: object) -> object:
     """Take digits as a number."""
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
@@ -61,7 +66,12 @@ type Band = Annotated[int | str, BeforeValidator(as_number)]
 def wherever(settings: Settings) -> dict[str, Any]:
     """Return settings as JSON that mean the same in whatever folder they are read again."""
     paths = {name: str(value.absolute()) for name, value in settings if isinstance(value, Path)}
-    return settings.model_dump(mode="json") | paths
+    lists = {
+        name: [str(one.absolute()) for one in value]
+        for name, value in settings
+        if isinstance(value, list) and any(isinstance(one, Path) for one in value)
+    }
+    return settings.model_dump(mode="json") | paths | lists
 
 
 class CacheSettings(Settings):

@@ -5,39 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, JsonValue
 
+from superpoint.pipelines.settings.base import split_names
+from superpoint.pipelines.settings.points import PointSettings
 from superpoint.pipelines.settings.superpixels import SuperpixelSettings
 
 
-class LabelSettings(SuperpixelSettings):
+class LabelSettings(SuperpixelSettings, PointSettings):
     """Settings of `label`."""
 
-    points: Annotated[
-        Path,
-        Field(
-            description="Query points: GeoPackage, GeoJSON, GeoParquet, Shapefile, or CSV (x,y | lon,lat | row,col)."
-        ),
-    ]
-    layer: Annotated[str | None, Field(description="Layer of the points file, where it has several.")] = None
-    class_column: Annotated[str, Field(description="Column of the points' class, a name or a value.")] = "class"
-    classes: Annotated[
-        Path | None,
-        Field(
-            description="Class table (TOML: [[class]] name, value, color). [the names found in the points]",
-        ),
-    ] = None
-    points_crs: Annotated[str | None, Field(description="CRS of the points where the file has none, as EPSG:4326.")] = (
-        None
-    )
     tie: Annotated[
         Literal["lowest", "ignore"],
         Field(description="A tied vote: the lowest class, or ignore (left unlabelled)."),
     ] = "lowest"
+    min_votes: Annotated[int, Field(ge=1, description="Superpixels with fewer votes are left unlabelled.")] = 1
+    min_share: Annotated[
+        float,
+        Field(ge=0, le=1, description="Superpixels whose leading class has a smaller share of the votes are left so."),
+    ] = 0.0
+    balance_annotators: Annotated[
+        bool,
+        Field(description="Each annotator has one vote in a superpixel, however many points (--annotator-column)."),
+    ] = False
+    improve: Annotated[
+        list[str],
+        BeforeValidator(split_names),
+        Field(description="Steps after the vote, in order: remove-suspects, fill-nearest, propagate."),
+    ] = []
+    improve_parameter: Annotated[
+        dict[str, JsonValue],
+        Field(description="Parameters of the steps, STEP.NAME=VALUE, as propagate.min_confidence=0.9."),
+    ] = {}
+    shares: Annotated[
+        bool, Field(description="Also keep the share of the votes that each class has: probabilities, a band a class.")
+    ] = False
     output: Annotated[
         Path | None,
         Field(
-            description="Also write the pseudo-mask as a COG, with NAME.evidence.tif (vote share, votes) and "
-            "NAME.points.parquet (the account of every point) beside it; a folder if there are several rasters.",
+            description="Also write the pseudo-mask as a COG, with NAME.evidence.tif (vote share, votes, flags) and "
+            "NAME.points.parquet (what became of every point) beside it; a folder if there are several rasters.",
         ),
     ] = None

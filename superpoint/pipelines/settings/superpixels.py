@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,14 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from superpoint.pipelines.settings.base import Band, CacheSettings, Place, Positional, Settings, split_names
 from superpoint.pipelines.settings.jobs import JobSettings
+
+
+def spread_numbers(bands: object) -> object:
+    """Read 4,3,2 as three bands; a name is left whole, as it may hold a comma."""
+    if not isinstance(bands, list | tuple):
+        return bands
+    words = (band.split(",") if isinstance(band, str) and re.fullmatch(r"[\d\s,]+", band) else [band] for band in bands)
+    return [word for row in words for word in row]
 
 
 class InputSettings(Settings):
@@ -24,7 +33,9 @@ class InputSettings(Settings):
         ),
     ]
     bands: Annotated[
-        list[Band], Field(description="Bands, numbers from 1 or names, repeated or listed. [all but alpha]")
+        list[Band],
+        BeforeValidator(spread_numbers),
+        Field(description="Bands: numbers from 1, as 4,3,2, or names, repeated. [all but alpha and --mask-band]"),
     ] = []
     assets: Annotated[
         list[str],
@@ -34,7 +45,17 @@ class InputSettings(Settings):
     mask_asset: Annotated[
         str | None, Field(description="Asset of STAC Items that tells which pixels to leave out, as scl.")
     ] = None
+    mask_band: Annotated[
+        Band | None,
+        Field(description="Band of the rasters themselves that does, by number or name: Fmask, a quality band."),
+    ] = None
     mask_values: Annotated[list[int], Field(description="Values of the mask that are left out, as 3,8,9,10. [0]")] = []
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> InputSettings:
+        if self.mask_asset is not None and self.mask_band is not None:
+            raise ValueError("give mask_asset or mask_band, not both")
+        return self
 
 
 class SuperpixelSettings(JobSettings, InputSettings):

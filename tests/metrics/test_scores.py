@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superpoint.errors import InputError
-from superpoint.metrics import SegmentationScores, confusion_matrix
+from superpoint.metrics import MEANS, ClassCounts, SegmentationScores, confusion_matrix
 
 # 3 classes; the last column is "none of the classes". Class 2 is neither true nor predicted.
 HAND_MADE = np.array([[6, 2, 0, 0], [1, 4, 0, 3], [0, 0, 0, 0]])
@@ -68,6 +68,23 @@ def test_scores_are_those_worked_out_by_hand() -> None:
     assert scores.pixel_accuracy == pytest.approx(10 / 16)
 
 
+def test_the_means_are_those_worked_out_by_hand() -> None:
+    scores = SegmentationScores(confusion=HAND_MADE)
+    # TP 6 + 4; the unions are 9 and 10 pixels; 8 true pixels each.
+    assert scores.micro_iou == pytest.approx(10 / 19)
+    assert scores.frequency_weighted_iou == pytest.approx((8 * 6 / 9 + 8 * 4 / 10) / 16)
+    assert scores.mean_f1 == pytest.approx((12 / 15 + 8 / 14) / 2)
+    # Chance: 8/16 of the truth times 7/16 and 6/16 of the map.
+    chance = (8 * 7 + 8 * 6) / 16**2
+    assert scores.kappa == pytest.approx((10 / 16 - chance) / (1 - chance))
+
+
+def test_micro_iou_follows_from_the_pixel_accuracy_where_the_map_is_whole() -> None:
+    """Every wrong pixel is then one too many for a class and one too few for another."""
+    scores = SegmentationScores(confusion=np.array([[5, 3, 0], [1, 7, 0]]))
+    assert scores.micro_iou == pytest.approx(scores.pixel_accuracy / (2 - scores.pixel_accuracy))
+
+
 def test_a_class_predicted_where_it_never_is_has_iou_0_and_counts_in_the_mean() -> None:
     scores = SegmentationScores(confusion=np.array([[1, 1, 0], [0, 0, 0]]))
     np.testing.assert_array_equal(scores.iou, [0.5, 0])
@@ -77,14 +94,15 @@ def test_a_class_predicted_where_it_never_is_has_iou_0_and_counts_in_the_mean() 
 def test_a_perfect_prediction_scores_1_everywhere() -> None:
     labels = np.random.default_rng(0).integers(0, 4, (20, 30)).astype(np.uint8)
     scores = SegmentationScores(confusion=confusion_matrix(labels, labels, 4))
-    assert scores.miou == scores.pixel_accuracy == 1
+    for mean in MEANS:
+        assert getattr(scores, mean) == 1, mean
     assert (scores.iou == 1).all()
     assert (scores.f1 == 1).all()
 
 
 def test_scores_of_nothing_are_nan_without_a_warning_and_null_in_json() -> None:
     scores = SegmentationScores(confusion=np.zeros((2, 3), np.int64))
-    assert np.isnan([scores.miou, scores.pixel_accuracy]).all()
+    assert np.isnan([getattr(scores, mean) for mean in MEANS]).all()
     assert json.loads(json.dumps(scores.to_dict(["a", "b"]), allow_nan=False))["miou"] is None
 
 
@@ -101,6 +119,20 @@ def test_the_dictionary_is_json_and_holds_every_score_by_class_name() -> None:
     }
     assert scores["classes"]["tree"]["iou"] is None
     assert scores["confusion"] == HAND_MADE.tolist()
+
+
+def test_kappa_of_one_class_alone_is_nan_as_chance_is_always_right() -> None:
+    assert np.isnan(SegmentationScores(confusion=np.array([[9, 0, 0], [0, 0, 0]])).kappa)
+
+
+def test_counts_add_up_and_keep_their_first_axes() -> None:
+    one = SegmentationScores(confusion=HAND_MADE).counts
+    two = one + one + ClassCounts.none(3)
+    np.testing.assert_array_equal(two.iou, one.iou)
+    both = ClassCounts(**{name: np.stack([getattr(c, name) for c in (one, two)]) for name in vars(one)})
+    np.testing.assert_array_equal(both.iou, [one.iou, one.iou])
+    for mean in MEANS:
+        assert getattr(both, mean).tolist() == pytest.approx([float(getattr(one, mean))] * 2), mean
 
 
 def test_a_square_matrix_is_refused() -> None:

@@ -5,62 +5,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from batches import IGNORE, batch, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import cross_entropy
 
 from superpoint.errors import InputError
-from superpoint.losses import (
-    LOSSES,
-    PartialCrossEntropy,
-    WeightedMaskedMSE,
-    build_loss,
-    partial_cross_entropy,
-    weighted_masked_mse,
-)
+from superpoint.losses import WeightedMaskedMSE, weighted_masked_mse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from superpoint.losses import Normalize
-
-IGNORE = 255
+    from superpoint.losses import Weighting
 
 
 def reference(
-    outputs: NDArray[Any], labels: NDArray[Any], frequencies: NDArray[Any], *, by_labelled: bool = False
+    outputs: NDArray[Any],
+    labels: NDArray[Any],
+    frequencies: NDArray[Any],
+    *,
+    by_labelled: bool = False,
+    own_class: bool = False,
 ) -> float:
-    """The formula of the paper, one pixel and one class at a time, in float64."""
+    """The formulas, one pixel and one class at a time, in float64."""
     n_batch, n_classes, n_rows, n_cols = outputs.shape
     total, n_labelled = 0.0, 0
     for b, row, col in np.ndindex(n_batch, n_rows, n_cols):
         label = labels[b, row, col]
         n_labelled += label != IGNORE
         for c in range(n_classes):
-            if label != IGNORE and frequencies[c] > 0:
-                total += (float(outputs[b, c, row, col]) - (label == c)) ** 2 / float(frequencies[c])
+            frequency = float(frequencies[(label if own_class else c) if label != IGNORE else 0])
+            if label != IGNORE and frequency > 0:
+                total += (float(outputs[b, c, row, col]) - (label == c)) ** 2 / frequency
     return total / (n_labelled * n_classes if by_labelled else outputs.size)
-
-
-def batch(
-    seed: int,
-    *,
-    shape: tuple[int, int, int] = (2, 5, 6),
-    n_classes: int = 4,
-    labelled: float = 0.5,
-    scale: float = 3.0,
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-    rng = np.random.default_rng(seed)
-    outputs = (rng.normal(size=(shape[0], n_classes, *shape[1:])) * scale).astype(np.float32)
-    labels = rng.integers(0, n_classes, shape)
-    labels[rng.random(shape) >= labelled] = IGNORE
-    frequencies = rng.dirichlet(np.ones(n_classes)).astype(np.float32)
-    return outputs, labels, frequencies
-
-
-def tensors(*arrays: NDArray[Any]) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,14 +45,47 @@ def tensors(*arrays: NDArray[Any]) -> list[Tensor]:
     shape=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
     n_classes=st.integers(1, 6),
     scale=st.sampled_from([1e-3, 1.0, 100.0]),
+    weighting=st.sampled_from(["per-channel", "own-class"]),
 )
-def test_the_loss_is_the_formula_to_1e_6(seed: int, shape: tuple[int, int, int], n_classes: int, scale: float) -> None:
+def test_the_loss_is_the_formula_to_1e_6(
+    seed: int, shape: tuple[int, int, int], n_classes: int, scale: float, weighting: Weighting
+) -> None:
     outputs, labels, frequencies = batch(seed, shape=shape, n_classes=n_classes, scale=scale)
     labels[0, 0, 0] = 0
+    own_class = weighting == "own-class"
     for normalize in ("all", "labelled"):
-        loss = weighted_masked_mse(*tensors(outputs, labels, frequencies), normalize=normalize)
-        expected = reference(outputs, labels, frequencies, by_labelled=normalize == "labelled")
+        loss = weighted_masked_mse(*tensors(outputs, labels, frequencies), normalize=normalize, weighting=weighting)
+        expected = reference(outputs, labels, frequencies, by_labelled=normalize == "labelled", own_class=own_class)
         assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_per_channel_a_rare_class_weighs_at_every_pixel_and_by_own_class_at_its_own_only() -> None:
+    # One pixel of class 0, whose output for the rare class 1 is wrong.
+    outputs, labels = torch.tensor([1.0, 1.0]).reshape(1, 2, 1, 1), torch.zeros(1, 1, 1, dtype=torch.int64)
+    frequencies = torch.tensor([0.8, 0.2])
+    assert float(weighted_masked_mse(outputs, labels, frequencies)) == pytest.approx(1 / 0.2 / 2)
+    assert float(weighted_masked_mse(outputs, labels, frequencies, weighting="own-class")) == pytest.approx(1 / 0.8 / 2)
+
+
+def test_both_weightings_agree_where_all_classes_are_equally_frequent() -> None:
+    outputs, labels, _ = tensors(*batch(8))
+    frequencies = torch.full((4,), 0.25)
+    per_channel, own_class = (
+        weighted_masked_mse(outputs, labels, frequencies, weighting=weighting)
+        for weighting in ("per-channel", "own-class")
+    )
+    torch.testing.assert_close(per_channel, own_class)
+
+
+def test_by_own_class_the_pixels_of_a_class_without_frequency_are_left_out() -> None:
+    outputs, labels, _ = batch(3)
+    frequencies = np.array([0.5, 0.0, 0.3, 0.2], np.float32)
+    (traced,) = tensors(outputs)
+    traced.requires_grad_()
+    loss = weighted_masked_mse(traced, *tensors(labels, frequencies), weighting="own-class")
+    loss.backward()
+    assert loss.item() == pytest.approx(reference(outputs, labels, frequencies, own_class=True), rel=1e-6)
+    assert not traced.grad.numpy()[np.broadcast_to((labels == 1)[:, None], outputs.shape)].any()
 
 
 def test_the_loss_is_the_formula_to_1e_6_on_a_full_batch() -> None:
@@ -105,18 +114,6 @@ def test_the_gradient_is_that_of_the_formula_and_zero_on_unlabelled_pixels() -> 
     expected = 2 * residuals * labelled / frequencies[:, None, None] / outputs.size
     np.testing.assert_allclose(traced.grad.numpy(), expected, rtol=1e-5, atol=1e-12)
     assert not traced.grad.numpy()[np.broadcast_to(~labelled, outputs.shape)].any()
-
-
-@pytest.mark.parametrize("name", sorted(LOSSES))
-@pytest.mark.parametrize("normalize", ["all", "labelled"])
-def test_a_batch_without_labels_has_loss_0_and_zero_gradient_even_for_outputs_that_are_no_numbers(
-    name: str, normalize: Normalize
-) -> None:
-    outputs = torch.tensor([1.0, torch.inf, -torch.inf, torch.nan]).reshape(1, 2, 1, 2).requires_grad_()
-    loss = build_loss(name, frequencies=[0.5, 0.5], normalize=normalize)(outputs, torch.full((1, 1, 2), IGNORE))
-    loss.backward()
-    assert loss.item() == 0
-    assert not outputs.grad.any()
 
 
 def test_the_channel_of_a_class_without_pixels_is_left_out() -> None:
@@ -159,45 +156,13 @@ def test_frequencies_that_are_no_shares_are_refused(frequencies: list[float]) ->
         WeightedMaskedMSE(frequencies)
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(1, 6))
-def test_partial_cross_entropy_is_pytorchs_with_ignored_pixels(seed: int, n_classes: int) -> None:
-    outputs, labels, weights = batch(seed, n_classes=n_classes)
-    labels[0, 0, 0] = 0
-    outputs, labels, weights = tensors(outputs, labels, weights)
-    torch.testing.assert_close(
-        partial_cross_entropy(outputs, labels), cross_entropy(outputs, labels, ignore_index=IGNORE)
-    )
-    summed = cross_entropy(outputs, labels, weight=weights, ignore_index=IGNORE, reduction="sum")
-    torch.testing.assert_close(
-        partial_cross_entropy(outputs, labels, weights=weights), summed / (labels != IGNORE).sum()
-    )
+def test_an_unknown_normalization_or_weighting_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"unknown normalize 'none'; known: all, labelled"):
+        WeightedMaskedMSE([1.0], normalize="none")
+    with pytest.raises(InputError, match=r"unknown weighting 'pixel'; known: per-channel, own-class"):
+        WeightedMaskedMSE([1.0], weighting="pixel")
 
 
-def test_partial_cross_entropy_has_zero_gradient_on_unlabelled_pixels() -> None:
-    outputs, labels, _ = tensors(*batch(6))
-    outputs.requires_grad_()
-    PartialCrossEntropy()(outputs, labels).backward()
-    unlabelled = (labels == IGNORE).unsqueeze(1).expand_as(outputs)
-    assert not outputs.grad[unlabelled].any()
-    assert outputs.grad[~unlabelled].all()
-
-
-def test_uint8_labels_are_taken_as_they_come_from_a_raster() -> None:
-    outputs, labels, frequencies = tensors(*batch(7))
-    expected = weighted_masked_mse(outputs, labels, frequencies)
-    assert weighted_masked_mse(outputs, labels.to(torch.uint8), frequencies) == expected
-
-
-def test_an_unknown_loss_or_normalization_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'mse'; known: partial-cross-entropy, weighted-masked-mse"):
-        build_loss("mse", frequencies=[1.0])
-    with pytest.raises(InputError, match=r"'none'; known: all, labelled"):
-        build_loss("partial-cross-entropy", frequencies=[1.0], normalize="none")
-
-
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(1, 4, 5\) and \(1, 2, 4, 4\)"):
-        partial_cross_entropy(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 5))
+def test_another_number_of_frequencies_than_classes_is_refused() -> None:
     with pytest.raises(ValueError, match="2 classes need as many frequencies"):
         weighted_masked_mse(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4), torch.ones(3))

@@ -9,11 +9,17 @@ import numpy as np
 
 from superpoint.classes import IGNORE
 from superpoint.errors import InputError
+from superpoint.metrics.counts import ClassCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+MEANS = ("miou", "micro_iou", "mean_f1", "frequency_weighted_iou", "kappa", "pixel_accuracy")
+"""The scores that are one number."""
+PER_CLASS = ("iou", "precision", "recall", "f1")
+"""The scores that each class has."""
 
 
 def confusion_matrix(
@@ -88,47 +94,63 @@ class SegmentationScores:
             raise ValueError(f"a confusion matrix has shape (classes, classes + 1), got {shape}")
 
     @property
-    def _hits(self) -> NDArray[np.int64]:
-        return self.confusion.diagonal()
-
-    @property
-    def _true(self) -> NDArray[np.int64]:
-        return self.confusion.sum(axis=1)
-
-    @property
-    def _predicted(self) -> NDArray[np.int64]:
-        return self.confusion[:, :-1].sum(axis=0)
+    def counts(self) -> ClassCounts:
+        """True, predicted and rightly predicted pixels of each class."""
+        return ClassCounts(
+            both=self.confusion.diagonal(),
+            true=self.confusion.sum(axis=1),
+            predicted=self.confusion[:, :-1].sum(axis=0),
+        )
 
     @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class; NaN where it is neither in the truth nor predicted."""
-        return _ratio(self._hits, self._true + self._predicted - self._hits)
+        return self.counts.iou
 
     @property
     def miou(self) -> float:
         """Mean IoU of the classes that are in the truth or predicted."""
-        iou = self.iou
-        return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+        return float(self.counts.miou)
+
+    @property
+    def micro_iou(self) -> float:
+        """IoU of all classes counted together: sum of TP / sum of (TP + FP + FN)."""
+        return float(self.counts.micro_iou)
+
+    @property
+    def frequency_weighted_iou(self) -> float:
+        """Mean IoU weighted by the true pixels of each class."""
+        return float(self.counts.frequency_weighted_iou)
 
     @property
     def precision(self) -> NDArray[np.float64]:
         """Share of the pixels predicted as a class that are of it."""
-        return _ratio(self._hits, self._predicted)
+        return self.counts.precision
 
     @property
     def recall(self) -> NDArray[np.float64]:
         """Share of the pixels of a class that are predicted as it."""
-        return _ratio(self._hits, self._true)
+        return self.counts.recall
 
     @property
     def f1(self) -> NDArray[np.float64]:
         """Harmonic mean of precision and recall of each class."""
-        return _ratio(2 * self._hits, self._true + self._predicted)
+        return self.counts.f1
+
+    @property
+    def mean_f1(self) -> float:
+        """Mean F1 of the classes that are in the truth or predicted."""
+        return float(self.counts.mean_f1)
+
+    @property
+    def kappa(self) -> float:
+        """Agreement beyond chance (Cohen 1960)."""
+        return float(self.counts.kappa)
 
     @property
     def pixel_accuracy(self) -> float:
         """Share of the labelled pixels that are right."""
-        return float(_ratio(self._hits.sum(), self.confusion.sum()))
+        return float(self.counts.pixel_accuracy)
 
     def to_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
         """Return the scores as JSON values, with None for NaN.
@@ -138,29 +160,20 @@ class SegmentationScores:
         class_names : sequence of str
             One a class, in the order of their values.
         """
-        columns = zip(class_names, self.iou, self.precision, self.recall, self.f1, self._true, strict=True)
+        counts = self.counts
+        columns = [getattr(counts, score) for score in PER_CLASS]
+        rows = zip(class_names, *columns, counts.true, strict=True)
         return {
-            "miou": _json(self.miou),
-            "pixel_accuracy": _json(self.pixel_accuracy),
+            **{score: known(getattr(counts, score)) for score in MEANS},
             "n_pixels": int(self.confusion.sum()),
             "classes": {
-                name: {
-                    "iou": _json(iou),
-                    "precision": _json(precision),
-                    "recall": _json(recall),
-                    "f1": _json(f1),
-                    "n_pixels": int(n_pixels),
-                }
-                for name, iou, precision, recall, f1, n_pixels in columns
+                name: dict(zip(PER_CLASS, map(known, scores), strict=True)) | {"n_pixels": int(n_pixels)}
+                for name, *scores, n_pixels in rows
             },
             "confusion": self.confusion.tolist(),
         }
 
 
-def _ratio(part: NDArray[np.int64] | np.int64, whole: NDArray[np.int64] | np.int64) -> NDArray[np.float64]:
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
-
-
-def _json(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def known(score: float | NDArray[np.float64]) -> float | None:
+    """Return a score as JSON has it: None for NaN."""
+    return float(score) if np.isfinite(score) else None

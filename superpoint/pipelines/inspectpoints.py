@@ -1,0 +1,122 @@
+"""The account of the points of a pseudo-mask, as an inspection sees it: pixels, classes and states."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from superpoint.cache.evidence import companion_of
+from superpoint.cache.holdings import ACCOUNT
+from superpoint.classes import IGNORE
+from superpoint.labels.verdict import VOTING
+from superpoint.points.account import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from superpoint.classes import ClassTable
+    from superpoint.tiles import TileGrid, Window
+
+COLUMNS = (
+    ("state", "pixel_row", "pixel_col", "class"),
+    ("superpoint_state", "superpoint_row", "superpoint_col", "superpoint_value"),  # before there were reasons
+)
+"""What accounts call the state, the pixel and the class."""
+CONTRADICTIONS = b"superpoint:contradictions"
+"""Key of the file's metadata under which sentences are, as a JSON list."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointsSeen:
+    """The points of an account."""
+
+    states: Mapping[str, int]
+    """Number of all rows by state, used first."""
+    rows: NDArray[np.int64]
+    """Pixel row of each point that voted, of shape (points,)."""
+    cols: NDArray[np.int64]
+    values: NDArray[np.uint8]
+    """Class value."""
+    contradictions: tuple[str, ...] = ()
+
+    def by_tile(self, grid: TileGrid) -> dict[str, NDArray[np.int64]]:
+        """Return which points lie in each tile that has any, by the tile's name."""
+        numbers = self.rows // grid.size * grid.n_tiles[1] + self.cols // grid.size
+        order = np.argsort(numbers, kind="stable")
+        tiles, starts = np.unique(numbers[order], return_index=True)
+        parts = np.split(order, starts[1:]) if len(order) else []
+        return {
+            grid.tile(*divmod(number, grid.n_tiles[1])).name: part
+            for number, part in zip(tiles.tolist(), parts, strict=True)
+        }
+
+    def within(self, window: Window) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+        """Return row and col, from the window's first, and value of the points in a window."""
+        rows, cols = self.rows - window.row, self.cols - window.col
+        inside = (rows >= 0) & (rows < window.n_rows) & (cols >= 0) & (cols < window.n_cols)
+        return rows[inside], cols[inside], self.values[inside]
+
+
+def read_points_seen(path: str, classes: ClassTable) -> PointsSeen | None:
+    """Read the account beside a pseudo-mask; None if there is none.
+
+    Parameters
+    ----------
+    path : str
+        Folder or URL of the pseudo-mask's group.
+    classes : ClassTable
+        That the points' classes belong to.
+    """
+    store, key = companion_of(path, ACCOUNT)
+    data = store.read(key)
+    if data is None:
+        return None
+    file = pq.ParquetFile(io.BytesIO(data))
+    names = next((names for names in COLUMNS if set(names) <= set(file.schema_arrow.names)), None)
+    if names is None:
+        return None
+    table = file.read(columns=list(names))
+    states, rows, cols, values = (table[name] for name in names)
+    state_names, state_codes = _encoded(states)
+    voted = np.isin(state_codes, [place for place, name in enumerate(state_names) if name in VOTING])
+    voted &= rows.is_valid().to_numpy() & cols.is_valid().to_numpy()
+    found = _values_of(values, classes)[voted]
+    known = found != IGNORE
+    return PointsSeen(
+        states=_sums(state_names, state_codes),
+        rows=rows.to_numpy()[voted][known].astype(np.int64),
+        cols=cols.to_numpy()[voted][known].astype(np.int64),
+        values=found[known],
+        contradictions=_contradictions(file.schema_arrow.metadata or {}),
+    )
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return the distinct values of a column, and which of them each row has; -1 where it has none."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def _sums(names: list[str], codes: NDArray[np.int64]) -> dict[str, int]:
+    counts = dict(zip(names, np.bincount(codes[codes >= 0], minlength=len(names)).tolist(), strict=True))
+    order = [state.name.lower() for state in sorted(State, reverse=True)]
+    return {name: counts[name] for name in (*order, *sorted(set(names) - set(order))) if name in counts}
+
+
+def _values_of(column: pa.ChunkedArray, classes: ClassTable) -> NDArray[np.uint8]:
+    """Return the class values of names, codes or values; 255 where there is none."""
+    names, codes = _encoded(column)
+    values = [IGNORE if (value := classes.value_of(name)) is None else value for name in names]
+    return np.array([*values, IGNORE], np.uint8)[codes]  # -1 is the last
+
+
+def _contradictions(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+    return tuple(json.loads(metadata.get(CONTRADICTIONS, b"[]")))

@@ -1,0 +1,248 @@
+"""Where to set the next points: a query strategy looks at superpixels, and asks for one point in each it chooses."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from superpoint import __version__
+from superpoint.cache.labelmaps import open_labels, open_origin
+from superpoint.cache.labelplaces import nearest_pixels
+from superpoint.cache.pointfiles import PlacedRows, check_point_file, write_point_file
+from superpoint.cache.points import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.predictions import open_predictions
+from superpoint.cache.tables import read_class_table
+from superpoint.classes import ClassTable
+from superpoint.errors import InputError
+from superpoint.pipelines.progress import progress
+from superpoint.points.matching import ClassMatch
+from superpoint.points.queries import Candidates, make_query
+from superpoint.points.query import UNREADABLE
+from superpoint.points.uncertainty import vote_entropy
+from superpoint.superpixels.statistics import Statistics, measure, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from superpoint.cache.labelmaps import StoredLabels
+    from superpoint.cache.predictions import Prediction
+    from superpoint.pipelines.settings import SuggestSettings
+    from superpoint.points.queries import QueryStrategy, Ranking
+    from superpoint.tiles import Window
+
+    Look = Callable[[Window], NDArray[np.float32]]
+
+TILES_AT_ONCE = 16  # whose statistics are merged in one go
+COMMITTEE = 2  # the fewest that can disagree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """One point to set."""
+
+    rank: int
+    """From 1, the most wanted first."""
+    superpixel: int
+    score: float | None
+    """What it was chosen for: see the strategy. None where nothing was compared."""
+    row: int
+    col: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestions:
+    """A file of points to set."""
+
+    output: str
+    label_map: str
+    strategy: str
+    n_superpixels: int
+    n_labelled: int
+    """Superpixels that have a point already."""
+    suggestions: list[Suggestion]
+    """Fewer than asked for only where no more superpixels are left."""
+    seconds: float
+
+
+def suggest(settings: SuggestSettings) -> Suggestions:
+    """Choose superpixels to label next, and put a point into each.
+
+    Parameters
+    ----------
+    settings : SuggestSettings
+        See the fields. The point is at the pixel of the superpixel that is nearest to its centroid, the first in
+        raster order of equals. Nothing is random.
+
+    Returns
+    -------
+    Suggestions
+        What was chosen, and where it was written.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, no superpixel is left to choose, or the output is there already.
+    """
+    started = time.perf_counter()
+    check_point_file(settings.output, overwrite=settings.overwrite)
+    strategy = make_query(settings.strategy)
+    labels = open_labels(settings.cache, settings.label_map)
+    statistics = _measure(labels, _look_of(strategy, labels, settings))
+    labelled = np.isin(statistics.ids, _superpixels_with_points(labels, settings))
+    candidates = Candidates(
+        ids=statistics.ids,
+        areas=statistics.areas,
+        features=np.where(statistics.counts > 0, statistics.means, np.nan),
+        labelled=labelled,
+    )
+    ranking = strategy.rank(candidates, settings.n_points)
+    if not len(ranking.places):
+        raise InputError(_nothing_left(labels, candidates))
+    suggestions = _placed(labels, statistics, ranking)
+    _write(settings, labels, strategy, suggestions)
+    return Suggestions(
+        output=str(settings.output),
+        label_map=labels.path,
+        strategy=strategy.name,
+        n_superpixels=len(statistics),
+        n_labelled=int(labelled.sum()),
+        suggestions=suggestions,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+# --- what is known of the superpixels
+
+
+def _look_of(strategy: QueryStrategy, labels: StoredLabels, settings: SuggestSettings) -> Look:
+    """Return what reads a window of the bands that a strategy looks at."""
+    if settings.predictions and strategy.needs in ("areas", "colours"):
+        raise InputError(f"strategy {strategy.name!r} does not look at predictions; leave out --predictions")
+    if strategy.needs == "areas":
+        return lambda window: np.zeros((0, *window.shape), np.float32)
+    if strategy.needs == "colours":
+        return _colours(labels, settings)
+    return _entropy(labels, strategy, settings)
+
+
+def _colours(labels: StoredLabels, settings: SuggestSettings) -> Look:
+    raster = open_origin(labels, settings.raster)
+
+    def look(window: Window) -> NDArray[np.float32]:
+        image, valid = raster.read(window)
+        image[:, ~valid] = np.nan
+        return image
+
+    return look
+
+
+def _entropy(labels: StoredLabels, strategy: QueryStrategy, settings: SuggestSettings) -> Look:
+    table = read_class_table(settings.classes) if settings.classes else None
+    predictions = open_predictions(settings.predictions, table, on=labels)
+    if strategy.needs == "entropy":
+        return _own_entropy(strategy, predictions)
+    if len(predictions) < COMMITTEE:
+        raise InputError(
+            f"strategy {strategy.name!r} compares {COMMITTEE} predictions or more, got {len(predictions)}; repeat "
+            f"--predictions for each"
+        )
+    return lambda window: vote_entropy(np.stack([one.classes(window) for one in predictions]))[None]
+
+
+def _own_entropy(strategy: QueryStrategy, predictions: list[Prediction]) -> Look:
+    if len(predictions) != 1:
+        raise InputError(
+            f"strategy {strategy.name!r} takes the class probabilities of one model, got {len(predictions)} files; "
+            f"name one with --predictions, or compare several with --strategy disagreement"
+        )
+    return lambda window: predictions[0].entropy(window)[None]
+
+
+def _measure(labels: StoredLabels, look: Look) -> Statistics:
+    """Measure all superpixels, tile by tile: memory holds some tiles and the table of superpixels."""
+    parts: list[Statistics] = []
+    n_rows, n_cols = labels.grid.shape
+    with progress(f"superpixels of {Path(labels.path).name}", total=n_rows * n_cols / 1e6, unit="Mpx") as advance:
+        for tile in labels.grid:
+            core = tile.core
+            parts.append(measure(labels.read(core), look(core), row=core.row, col=core.col))
+            if len(parts) >= TILES_AT_ONCE:
+                parts = [merge(parts)]
+            advance(core.n_rows * core.n_cols / 1e6)
+    found = merge(parts)
+    if not len(found):
+        raise InputError(f"{labels.path} holds no superpixel, only nodata; there is nothing to label")
+    return found
+
+
+def _superpixels_with_points(labels: StoredLabels, settings: SuggestSettings) -> NDArray[np.uint32]:
+    """Return the superpixels that points lie in, whatever their class."""
+    if not settings.points:
+        return np.zeros(0, np.uint32)
+    columns = PointColumns(
+        class_column=settings.class_column, raster_column=settings.raster_column, crs=settings.points_crs
+    )
+    table = read_point_files(settings.points, columns)
+    n_names = len(table.names) + 1
+    no_class = ClassMatch(
+        classes=ClassTable.from_names(["any"]), values=np.full(n_names, UNREADABLE, np.int16), reasons=("",) * n_names
+    )
+    points = PlacedPoints(table=table, match=no_class).on(labels.georeference, names=_names_of(labels))
+    if not len(points):
+        raise InputError(
+            f"none of the {len(table)} points of {', '.join(map(str, settings.points))} lies on {labels.path}; check "
+            f"that they belong together and the points' CRS"
+        )
+    return np.unique(labels.at(points.rows, points.cols))
+
+
+def _names_of(labels: StoredLabels) -> list[str]:
+    source = labels.provenance.get("source")
+    return [source["path"], labels.path] if source else [labels.path]
+
+
+def _nothing_left(labels: StoredLabels, candidates: Candidates) -> str:
+    n, n_labelled = len(candidates.ids), int(candidates.labelled.sum())
+    if n == n_labelled:
+        return f"all {n} superpixels of {labels.path} have a point already; there is nothing left to label"
+    return f"the predictions say nothing of the {n - n_labelled} superpixels of {labels.path} that have no point"
+
+
+# --- where the points go
+
+
+def _placed(labels: StoredLabels, statistics: Statistics, ranking: Ranking) -> list[Suggestion]:
+    """Put a point into each superpixel chosen."""
+    wanted = np.sort(ranking.places)
+    pixels = nearest_pixels(labels, statistics, wanted)[np.searchsorted(wanted, ranking.places)]
+    ids, scores = statistics.ids[ranking.places].tolist(), ranking.scores.tolist()
+    return [
+        Suggestion(rank=rank, superpixel=label, score=None if np.isnan(score) else score, row=row, col=col)
+        for rank, (label, score, (row, col)) in enumerate(zip(ids, scores, pixels.tolist(), strict=True), 1)
+    ]
+
+
+def _write(
+    settings: SuggestSettings, labels: StoredLabels, strategy: QueryStrategy, suggestions: list[Suggestion]
+) -> None:
+    columns = {
+        "rank": [one.rank for one in suggestions],
+        "superpixel": [one.superpixel for one in suggestions],
+        "score": np.array([one.score for one in suggestions], np.float64),
+        "strategy": [strategy.name] * len(suggestions),
+        settings.raster_column or "raster": [Path(_names_of(labels)[0]).stem] * len(suggestions),
+        settings.class_column: pd.Series([None] * len(suggestions), dtype="str").array,  # for the annotator
+    }
+    rows, cols = (np.array([getattr(one, axis) for one in suggestions], np.int64) for axis in ("row", "col"))
+    part = PlacedRows(georeference=labels.georeference, rows=rows, cols=cols, columns=columns)
+    given = settings.model_dump(mode="json", exclude={"cache", "output", "overwrite"})
+    write_point_file(
+        settings.output, [part], provenance={"version": __version__, "label_map": labels.path, "settings": given}
+    )
