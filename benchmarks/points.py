@@ -26,9 +26,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyproj
 
-from superpoint.cache.accounts import write_account
 from superpoint.cache.georeference import Georeference
-from superpoint.cache.points import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.points.accounts import write_account
+from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
 from superpoint.labels.vote import VoteRule
 from superpoint.points.account import Account, settle
 from superpoint.points.matching import match_classes

@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from superpoint.labels.inspection import Inspection
+    from superpoint.inspection.facts import Inspection
     from superpoint.pipelines.algorithms import Listed, algorithms
     from superpoint.pipelines.cacheexport import cache_export
     from superpoint.pipelines.cachefacts import cache_info

@@ -13,21 +13,21 @@ from superpoint.cache.remote import shown
 from superpoint.cache.stores import as_store
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError
-from superpoint.labels.counts import pooled
-from superpoint.labels.findings import inspection_of
-from superpoint.labels.inspection import Inspection, MaskFacts
-from superpoint.pipelines.inspectcounts import count_subject
-from superpoint.pipelines.inspectpictures import close_up_of, overviews_of
-from superpoint.pipelines.inspectsubjects import find_subject
+from superpoint.inspection.counts import pooled
+from superpoint.inspection.facts import Inspection, MaskFacts
+from superpoint.inspection.findings import inspection_of
+from superpoint.pipelines.inspection.counts import count_subject
+from superpoint.pipelines.inspection.pictures import close_up_of, overviews_of
+from superpoint.pipelines.inspection.subjects import find_subject
 from superpoint.report.labelpage import TITLE, LabelPage, label_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from superpoint.cache.masks import Mask
-    from superpoint.labels.counts import Counts
-    from superpoint.pipelines.inspectcounts import Samples
-    from superpoint.pipelines.inspectsubjects import Subject
+    from superpoint.inspection.counts import Counts
+    from superpoint.pipelines.inspection.counts import Samples
+    from superpoint.pipelines.inspection.subjects import Subject
     from superpoint.pipelines.settings import InspectSettings
 
 MOST_OVERVIEWS = 4

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpoint.cache.accounts import account_parquet, state_sums, with_earlier
 from superpoint.cache.cogs import check_output
 from superpoint.cache.evidence import FIRST_STAGE, companion_of, labels_digest, write_evidence
 from superpoint.cache.groups import TiledGroup, open_group
 from superpoint.cache.holdings import ACCOUNT
 from superpoint.cache.keys import checksum, digest
+from superpoint.cache.points.accounts import account_parquet, state_sums, with_earlier
 from superpoint.cache.stores import Store, as_store
 from superpoint.errors import TilesFailedError
 from superpoint.labels.steps import identify_step

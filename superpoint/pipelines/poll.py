@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpoint.cache.keys import file_digest
-from superpoint.cache.points import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError
 from superpoint.labels.steps import LabelStep, make_step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpoint import __version__
-from superpoint.cache.pointfiles import PlacedRows, check_point_file, read_confusion, write_point_file
+from superpoint.cache.points.writing import PlacedRows, check_point_file, read_confusion, write_point_file
 from superpoint.errors import InputError
 from superpoint.pipelines.samplesubjects import open_subjects
 from superpoint.points.noise import AnnotatorNoise
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from superpoint.cache.masks import Mask
-    from superpoint.cache.pointfiles import Columns
+    from superpoint.cache.points.writing import Columns
     from superpoint.pipelines.samplesubjects import Subject
     from superpoint.pipelines.settings import SampleSettings
     from superpoint.points.sample import Sample

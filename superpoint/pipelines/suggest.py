@@ -13,8 +13,8 @@ import pandas as pd
 from superpoint import __version__
 from superpoint.cache.labelmaps import open_labels, open_origin
 from superpoint.cache.labelplaces import nearest_pixels
-from superpoint.cache.pointfiles import PlacedRows, check_point_file, write_point_file
-from superpoint.cache.points import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.points.writing import PlacedRows, check_point_file, write_point_file
 from superpoint.cache.predictions import open_predictions
 from superpoint.cache.tables import read_class_table
 from superpoint.classes import ClassTable

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from superpoint.cache.damage import Checked
-    from superpoint.labels.inspection import Inspection
+    from superpoint.inspection.facts import Inspection
     from superpoint.pipelines.algorithms import Listed
     from superpoint.pipelines.cacheexport import Export
     from superpoint.pipelines.cachefacts import Info, TileSums

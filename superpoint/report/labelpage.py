@@ -34,7 +34,7 @@ from superpoint.report.wording import NONE, many_text, moment_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from superpoint.labels.inspection import Inspection, WorstSuperpixel
+    from superpoint.inspection.facts import Inspection, WorstSuperpixel
     from superpoint.report.labelpictures import Picture
 
 TITLE = "superpoint inspect"

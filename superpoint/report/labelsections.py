@@ -12,7 +12,7 @@ from superpoint.report.wording import NONE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from superpoint.labels.inspection import ClassFacts, Inspection
+    from superpoint.inspection.facts import ClassFacts, Inspection
 
 PLAIN = "#9aa3ad"
 """Colour of what has none."""

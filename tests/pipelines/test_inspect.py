@@ -37,8 +37,8 @@ from superpoint.tiles import TileGrid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from superpoint.inspection.facts import Inspection
     from superpoint.labels.evidence import PseudoLabels
-    from superpoint.labels.inspection import Inspection
 
 SHAPE, TILE, SIDE = (70, 110), 48, 10
 ARRAYS = {"pseudo_mask": ("uint8", IGNORE), "vote_share": ("float32", 0), "votes": ("uint16", 0), "flags": ("uint8", 0)}

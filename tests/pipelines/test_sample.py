@@ -15,7 +15,7 @@ import pytest
 import rasterio
 from smallworld import CLASSES, TRANSFORM, write_classes, write_raster
 
-from superpoint.cache.points import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
 from superpoint.cache.rasters import open_raster
 from superpoint.errors import InputError
 from superpoint.pipelines import samplesubjects

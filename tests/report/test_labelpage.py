@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from superpoint.labels.inspection import (
+from superpoint.inspection.facts import (
     ClassFacts,
     ConflictFacts,
     FlagFacts,

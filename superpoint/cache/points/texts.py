@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from superpoint.cache.pointcolumns import (
+from superpoint.cache.points.columns import (
     PIXEL_COLUMNS,
     WORLD_COLUMNS,
     Axes,

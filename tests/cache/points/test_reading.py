@@ -14,8 +14,8 @@ import pytest
 import shapely
 from shapely.geometry import GeometryCollection, LineString, MultiPoint, Point
 
-import superpoint.cache.pointtexts
-from superpoint.cache.points import PointColumns, read_point_files
+import superpoint.cache.points.texts
+from superpoint.cache.points.reading import PointColumns, read_point_files
 from superpoint.errors import InputError
 from superpoint.points.table import NO_SYSTEM, PIXELS
 
@@ -131,7 +131,7 @@ def test_blanks_after_delimiters_do_not_count_nor_do_they_spoil_quotes(tmp_path:
 def test_a_quote_after_a_blank_is_seen_also_where_it_comes_late(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(superpoint.cache.pointtexts, "_PROBE", 40)
+    monkeypatch.setattr(superpoint.cache.points.texts, "_PROBE", 40)
     rows = "1,2,road\n" * 50
     (tmp_path / "p.csv").write_text(f'x,y,class\n{rows}3,4, "water"\n')
     assert read(tmp_path / "p.csv").names == ("road", "water")

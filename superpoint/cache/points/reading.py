@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpoint.cache.contradictions import contradictions_of
-from superpoint.cache.placing import PlacedPoints
-from superpoint.cache.pointcolumns import PARQUETS, TEXTS, Codes, PointColumns
-from superpoint.cache.pointshapes import Places, places_of
-from superpoint.cache.pointtexts import open_text
-from superpoint.cache.pointvectors import open_ogr, open_parquet
+from superpoint.cache.points.columns import PARQUETS, TEXTS, Codes, PointColumns
+from superpoint.cache.points.contradictions import contradictions_of
+from superpoint.cache.points.placing import PlacedPoints
+from superpoint.cache.points.shapes import Places, places_of
+from superpoint.cache.points.texts import open_text
+from superpoint.cache.points.vectors import open_ogr, open_parquet
 from superpoint.errors import InputError
 from superpoint.points.table import NO_SYSTEM, PIXELS, PointFile, PointTable
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from superpoint.cache.pointcolumns import Opened
+    from superpoint.cache.points.columns import Opened
     from superpoint.points.contradictions import Contradiction
 
 __all__ = ["PlacedPoints", "PointColumns", "read_point_files"]

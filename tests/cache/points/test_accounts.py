@@ -13,8 +13,14 @@ import pyproj
 import pytest
 from shapely.geometry import Point, box
 
-import superpoint.cache.accounts
-from superpoint.cache.accounts import CONTRADICTIONS, account_parquet, state_sums, with_earlier, write_account
+import superpoint.cache.points.accounts
+from superpoint.cache.points.accounts import (
+    CONTRADICTIONS,
+    account_parquet,
+    state_sums,
+    with_earlier,
+    write_account,
+)
 from superpoint.classes import IGNORE, ClassTable
 from superpoint.labels.evidence import PseudoLabels
 from superpoint.points.account import Account, State
@@ -110,7 +116,7 @@ def test_groups_of_rows_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     table = make_table()
     match, account = match_classes(table, CLASSES), make_account(table)
     whole = read(account_parquet(table, match, account))
-    monkeypatch.setattr(superpoint.cache.accounts, "ROW_GROUP", 5)
+    monkeypatch.setattr(superpoint.cache.points.accounts, "ROW_GROUP", 5)
     write_account(tmp_path / "a.parquet", table, match, account)
     assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == 3
     pd.testing.assert_frame_equal(pd.DataFrame(gpd.read_parquet(tmp_path / "a.parquet")), pd.DataFrame(whole))

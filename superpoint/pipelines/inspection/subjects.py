@@ -20,7 +20,7 @@ from superpoint.cache.rasters import open_dataset, open_source
 from superpoint.cache.stores import Store
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError, SuperpointError
-from superpoint.pipelines.inspectpoints import read_points_seen
+from superpoint.pipelines.inspection.points import read_points_seen
 from superpoint.tiles import TileGrid
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from superpoint.cache.rasters import Raster
     from superpoint.labels.evidence import PseudoLabels
     from superpoint.labels.vote import Tally
-    from superpoint.pipelines.inspectpoints import PointsSeen
+    from superpoint.pipelines.inspection.points import PointsSeen
     from superpoint.tiles import Window
 
 SHOWN_BANDS = 3

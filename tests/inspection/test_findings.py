@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from superpoint.classes import IGNORE
-from superpoint.labels.census import Census, count_tile, merge
-from superpoint.labels.counts import Counts, PointCounts, pooled, step_counts, with_votes
+from superpoint.inspection.census import Census, count_tile, merge
+from superpoint.inspection.counts import Counts, PointCounts, pooled, step_counts, with_votes
+from superpoint.inspection.findings import inspection_of
+from superpoint.inspection.splits import confusion_of, truths_of
 from superpoint.labels.evidence import Flag, PseudoLabels
-from superpoint.labels.findings import inspection_of
-from superpoint.labels.splits import confusion_of, truths_of
 from superpoint.superpixels.quality import achievable_segmentation_accuracy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from superpoint.labels.inspection import Inspection
+    from superpoint.inspection.facts import Inspection
 
 NAMES = ("field", "road", "water")
 IDS = np.array([0, 1, 7, 2**20, 2**32 - 1], np.uint32)

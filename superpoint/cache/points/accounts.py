@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pyproj
 import shapely
 
-from superpoint.cache.pointshapes import POINT_WKB
+from superpoint.cache.points.shapes import POINT_WKB
 from superpoint.classes import IGNORE
 from superpoint.points.account import State, sums
 from superpoint.points.naming import is_called

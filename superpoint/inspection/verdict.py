@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from superpoint.labels.inspection import Verdict
+from superpoint.inspection.facts import Verdict
 
 if TYPE_CHECKING:
-    from superpoint.labels.inspection import Inspection
+    from superpoint.inspection.facts import Inspection
 
 GOOD, FAIR = 0.9, 0.75
 """Accuracies of the labelled pixels from which a pseudo-mask is good, and fit to be checked; below it is poor."""

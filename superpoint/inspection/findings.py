@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpoint.classes import IGNORE
-from superpoint.labels.evidence import Flag
-from superpoint.labels.inspection import (
+from superpoint.inspection.facts import (
     ClassFacts,
     ConflictFacts,
     FlagFacts,
@@ -18,17 +17,18 @@ from superpoint.labels.inspection import (
     StepFacts,
     SuperpixelFacts,
 )
-from superpoint.labels.splits import confusion_of, split_of, truths_of
-from superpoint.labels.verdict import verdict_of
-from superpoint.labels.worst import worst_of
+from superpoint.inspection.splits import confusion_of, split_of, truths_of
+from superpoint.inspection.verdict import verdict_of
+from superpoint.inspection.worst import worst_of
+from superpoint.labels.evidence import Flag
 from superpoint.metrics import SegmentationScores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from superpoint.labels.census import Census
-    from superpoint.labels.counts import Counts, StepCounts
-    from superpoint.labels.splits import Split, Truths
+    from superpoint.inspection.census import Census
+    from superpoint.inspection.counts import Counts, StepCounts
+    from superpoint.inspection.splits import Split, Truths
 
     type Longs = NDArray[np.int64]
 

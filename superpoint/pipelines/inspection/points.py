@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from superpoint.cache.evidence import companion_of
 from superpoint.cache.holdings import ACCOUNT
 from superpoint.classes import IGNORE
-from superpoint.labels.verdict import VOTING
+from superpoint.inspection.verdict import VOTING
 from superpoint.points.account import State
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from superpoint.cache.pointcolumns import PointColumns
+    from superpoint.cache.points.columns import PointColumns
 
     Floats = NDArray[np.float64]
     Longs = NDArray[np.int64]

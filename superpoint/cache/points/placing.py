@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from affine import Affine
 
-from superpoint.cache.burning import burn
-from superpoint.cache.systems import system_of
+from superpoint.cache.points.burning import burn
+from superpoint.cache.points.systems import system_of
 from superpoint.points.naming import is_called
 from superpoint.points.query import QueryPoints, pixels_of
 from superpoint.points.table import PIXELS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from superpoint.cache.georeference import Georeference
-    from superpoint.cache.systems import Box, System
+    from superpoint.cache.points.systems import Box, System
     from superpoint.points.matching import ClassMatch
     from superpoint.points.table import PointTable
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from superpoint.classes import IGNORE
-from superpoint.labels.census import Census, merge
-from superpoint.labels.splits import hits_of, truths_of
+from superpoint.inspection.census import Census, merge
+from superpoint.inspection.splits import hits_of, truths_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

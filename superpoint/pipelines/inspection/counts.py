@@ -12,10 +12,10 @@ from superpoint.cache.georeference import refuse_other_grid
 from superpoint.cache.stores import Store
 from superpoint.classes import IGNORE
 from superpoint.errors import InputError
-from superpoint.labels.census import count_tile, merge
-from superpoint.labels.counts import Counts, PointCounts, step_counts, with_votes
+from superpoint.inspection.census import count_tile, merge
+from superpoint.inspection.counts import Counts, PointCounts, step_counts, with_votes
+from superpoint.inspection.splits import confusion_of
 from superpoint.labels.evidence import Flag
-from superpoint.labels.splits import confusion_of
 from superpoint.metrics import confusion_matrix
 from superpoint.pipelines.progress import progress
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from superpoint.cache.groups import TiledGroup
     from superpoint.cache.masks import Mask
-    from superpoint.labels.census import Census
-    from superpoint.pipelines.inspectsubjects import Subject
+    from superpoint.inspection.census import Census
+    from superpoint.pipelines.inspection.subjects import Subject
     from superpoint.tiles import Window
 
     type Longs = NDArray[np.int64]

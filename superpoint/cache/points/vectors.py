@@ -14,7 +14,7 @@ import pyogrio
 import pyproj
 from pyogrio.raw import open_arrow
 
-from superpoint.cache.pointcolumns import Axes, Batch, Opened, PointColumns, find_axes, numbers_of, wkt_of
+from superpoint.cache.points.columns import Axes, Batch, Opened, PointColumns, find_axes, numbers_of, wkt_of
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from superpoint.labels.evidence import Flag
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from superpoint.labels.census import Census
+    from superpoint.inspection.census import Census
 
     type Longs = NDArray[np.int64]
 
@@ -41,7 +41,7 @@ def truths_of(census: Census) -> Truths:
 
     Examples
     --------
-    >>> from superpoint.labels.census import count_tile
+    >>> from superpoint.inspection.census import count_tile
     >>> labels, truth = np.array([[7, 7, 7, 2]], np.uint32), np.array([[1, 0, 1, 255]], np.uint8)
     >>> found = truths_of(count_tile(labels, classes=truth, shares=truth * 1.0, votes=truth, flags=truth, truth=truth))
     >>> found.known.tolist(), found.most.tolist(), found.majority.tolist()

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from rasterio import features
 from shapely.geometry import LineString, Polygon, box
 
-import superpoint.cache.placing
-import superpoint.cache.systems
-from superpoint.cache.burning import BLOCK, burn
+import superpoint.cache.points.placing
+import superpoint.cache.points.systems
 from superpoint.cache.georeference import Georeference
-from superpoint.cache.placing import PlacedPoints
+from superpoint.cache.points.burning import BLOCK, burn
+from superpoint.cache.points.placing import PlacedPoints
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError
 from superpoint.points.matching import match_classes
@@ -80,9 +80,9 @@ def test_the_points_inside_are_those_of_rasterio_in_the_order_of_the_table(
         if 0 <= row < 100 and 0 <= col < 150
     ]
     with pytest.MonkeyPatch.context() as patch:  # by looking at all places, or by their order along x
-        patch.setattr(superpoint.cache.systems, "_SCANS", scans)
-        patch.setattr(superpoint.cache.systems, "_IN_ORDER", 0)
-        patch.setattr(superpoint.cache.placing, "_BLOCK", 4)
+        patch.setattr(superpoint.cache.points.systems, "_SCANS", scans)
+        patch.setattr(superpoint.cache.points.systems, "_IN_ORDER", 0)
+        patch.setattr(superpoint.cache.points.placing, "_BLOCK", 4)
         assert pixels(table_of(places), grid) == expected
 
 
@@ -182,7 +182,7 @@ LINE = LineString([(500_003, 4_999_998), (500_333, 4_999_511), (501_700, 4_999_5
 def test_polygons_cover_pixels_by_their_centres_and_lines_those_they_touch(
     turn: float, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("superpoint.cache.burning.BLOCK", block)
+    monkeypatch.setattr("superpoint.cache.points.burning.BLOCK", block)
     affine = Affine(*GRID.transform) @ Affine.rotation(turn)
     grid = Georeference(shape=GRID.shape, transform=tuple(affine)[:6], crs=UTM)
     for shape, touched in ((POLYGON, False), (LINE, True)):

@@ -11,7 +11,7 @@ from superpoint.boundaries import to_rgb
 from superpoint.cache.glimpses import read_glimpse
 from superpoint.classes import IGNORE
 from superpoint.errors import SuperpointError
-from superpoint.labels.splits import hits_of, truths_of
+from superpoint.inspection.splits import hits_of, truths_of
 from superpoint.report.labelpictures import (
     ERROR_KINDS,
     NO_DATA_RGB,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from superpoint.cache.masks import Mask
     from superpoint.cache.rasters import Raster
-    from superpoint.labels.census import Census
-    from superpoint.labels.inspection import WorstSuperpixel
-    from superpoint.pipelines.inspectcounts import Samples
-    from superpoint.pipelines.inspectsubjects import Subject
+    from superpoint.inspection.census import Census
+    from superpoint.inspection.facts import WorstSuperpixel
+    from superpoint.pipelines.inspection.counts import Samples
+    from superpoint.pipelines.inspection.subjects import Subject
     from superpoint.report.labelpictures import Picture
 
     type Image = NDArray[np.uint8]

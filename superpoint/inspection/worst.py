@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from superpoint.classes import IGNORE
-from superpoint.labels.census import RASTER_BITS
-from superpoint.labels.inspection import WorstSuperpixel
-from superpoint.labels.splits import hits_of
+from superpoint.inspection.census import RASTER_BITS
+from superpoint.inspection.facts import WorstSuperpixel
+from superpoint.inspection.splits import hits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from superpoint.labels.census import Census
-    from superpoint.labels.splits import Truths
+    from superpoint.inspection.census import Census
+    from superpoint.inspection.splits import Truths
 
     type Longs = NDArray[np.int64]
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pyogrio
 from pyogrio.raw import open_arrow
 
-from superpoint.cache.pointcolumns import PARQUETS, TEXTS, Codes, PointColumns, find_axes
-from superpoint.cache.pointtexts import read_header
-from superpoint.cache.pointvectors import in_words, only_layer
+from superpoint.cache.points.columns import PARQUETS, TEXTS, Codes, PointColumns, find_axes
+from superpoint.cache.points.texts import read_header
+from superpoint.cache.points.vectors import in_words, only_layer
 from superpoint.points.contradictions import find_contradictions
 
 if TYPE_CHECKING:
