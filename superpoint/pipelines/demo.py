@@ -25,10 +25,17 @@ from superpoint.metrics import SegmentationScores, confusion_matrix
 from superpoint.models import require_train_extra
 from superpoint.overview import draw_overview
 from superpoint.pipelines.evaluate import Evaluation, evaluate
+from superpoint.pipelines.inspect import inspect
 from superpoint.pipelines.label import label
 from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.predict import predict
-from superpoint.pipelines.settings import EvaluateSettings, LabelSettings, PredictSettings, TrainSettings
+from superpoint.pipelines.settings import (
+    EvaluateSettings,
+    InspectSettings,
+    LabelSettings,
+    PredictSettings,
+    TrainSettings,
+)
 from superpoint.pipelines.superpixelize import export_labels
 from superpoint.pipelines.train import train
 from superpoint.points.sample import sample_balanced
@@ -51,7 +58,7 @@ log = logging.getLogger("superpoint")
 MARKER = ".superpoint-demo"
 MADE = (
     "scene.tif", "scene-truth.tif", "unseen.tif", "unseen-truth.tif", "classes.toml", "points.gpkg", "label-map.tif",
-    "pseudo-mask.tif", "pseudo-mask.evidence.tif", "pseudo-mask.points.parquet", "overview.png", "demo.json",
+    "pseudo-mask.tif", "pseudo-mask.evidence.tif", "pseudo-mask.points.parquet", "inspect.html", "overview.png", "demo.json",
 )  # fmt: skip
 REGION_SIZE = 16.0
 CRS_CODE = "EPSG:32631"
@@ -115,6 +122,13 @@ def demo(settings: DemoSettings) -> Demo:
         )
     )  # fmt: skip
     files["pseudo_mask"] = str(mask.output)
+    page = inspect(
+        InspectSettings(
+            pseudo_masks=[mask.path], truth=[out / "scene-truth.tif"], cache=out / "cache", output=out / "inspect.html",
+            overwrite=True,
+        )
+    )  # fmt: skip
+    files["inspection"] = str(page.output)
     files["label_map"] = str(export_labels(load_group(mask.label_map.path), out / "label-map.tif", overwrite=False))
     scores = {
         "weak": _train_and_judge(settings, "weak", out / "pseudo-mask.tif", [out / "scene.tif", out / "unseen.tif"]),

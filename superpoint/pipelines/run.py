@@ -29,13 +29,17 @@ from pydantic_core import to_jsonable_python
 from superpoint import __version__
 from superpoint.errors import InputError
 from superpoint.pipelines.evaluate import Evaluation, evaluate
+from superpoint.pipelines.inspect import inspect
 from superpoint.pipelines.label import PseudoMask, label
 from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.predict import Map, predict
+from superpoint.pipelines.sample import SampledPoints, sample
 from superpoint.pipelines.settings import (
     EvaluateSettings,
+    InspectSettings,
     LabelSettings,
     PredictSettings,
+    SampleSettings,
     Settings,
     SuperpixelizeSettings,
     TrainSettings,
@@ -46,11 +50,14 @@ from superpoint.pipelines.train import Training, train
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from superpoint.inspection.facts import Inspection
     from superpoint.pipelines.settings import RunSettings
 
 FORMS: dict[str, type[Settings]] = {
     "superpixelize": SuperpixelizeSettings,
+    "sample": SampleSettings,
     "label": LabelSettings,
+    "inspect": InspectSettings,
     "train": TrainSettings,
     "predict": PredictSettings,
     "evaluate": EvaluateSettings,
@@ -63,7 +70,9 @@ class Run:
 
     out: str
     superpixelize: list[LabelMap] | None = None
+    sample: SampledPoints | None = None
     label: list[PseudoMask] | None = None
+    inspect: Inspection | None = None
     train: Training | None = None
     predict: list[Map] | None = None
     evaluate: Evaluation | None = None
@@ -108,7 +117,9 @@ def run(settings: RunSettings) -> Run:
 
 _STEPS: dict[str, Any] = {
     "superpixelize": superpixelize,
+    "sample": sample,
     "label": label,
+    "inspect": inspect,
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
@@ -190,7 +201,13 @@ def _made(step: str, pipeline: Mapping[str, Any], results: Mapping[str, Any], ou
         folder = out / {"superpixelize": "label-maps", "label": "pseudo-masks", "predict": "maps"}[step]
         folder.mkdir(exist_ok=True)
         trained = {"checkpoint": results["train"].checkpoint} if "train" in results else {}
-        return {"output": folder, **trained}
+        sampled = {"points": results["sample"].output, "raster_column": "raster"} if "sample" in results else {}
+        return {"output": folder, **trained, **sampled}
+    if step == "sample":
+        return {"raster": pipeline.get("rasters", []), "output": out / "points.csv"}
+    if step == "inspect":
+        masks = {"pseudo_masks": [mask.path for mask in results["label"]]} if "label" in results else {}
+        return {"output": out / "inspect.html", **masks}
     if step == "train":
         masks = {"labels": [mask.path for mask in results["label"]]} if "label" in results else {}
         return {"raster": pipeline.get("rasters", []), "out": out / "model", **masks}

@@ -466,7 +466,10 @@ def of_demo(result: Demo) -> RenderableType:
         table.add_row(name, _score(scores["weak"]), _score(scores["full"]))
     table.add_section()
     table.add_row("mIoU", _score(result.miou_weak), _score(result.miou_full), style="bold")
-    last = f"{result.seconds:.0f} s; look at {result.files['overview']}, and open the maps in {result.out} with QGIS"
+    last = (
+        f"{result.seconds:.0f} s; look at {result.files['overview']} and {result.files['inspection']}, and open the "
+        f"maps in {result.out} with QGIS"
+    )
     return Group(head, table, last)
 
 

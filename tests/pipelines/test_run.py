@@ -32,13 +32,17 @@ def test_all_steps_run_and_are_recorded(files: Files) -> None:
     pipeline = write_pipeline(
         files,
         f"""
-points = "{files.points}"
 device = "cpu"
 classes = "{files.classes}"
 [superpixelize]
 region_size = 12
+[sample]
+masks = ["{files.truth}"]
+n_points = 60
 [label]
 region_size = 12
+[inspect]
+truth = ["{files.truth}"]
 [train]
 encoder = "tu-lcnet_035"
 patch = 64
@@ -58,6 +62,11 @@ truth = ["{files.truth}"]
     assert record["results"]["evaluate"]["miou"] == result.evaluate.miou
     assert result.predict is not None
     assert Path(result.predict[0].output).exists()
+    assert result.inspect is not None
+    assert result.inspect.accuracy == pytest.approx(1, abs=0.1)
+    assert (files.folder / "out" / "inspect.html").exists()
+    assert result.label is not None
+    assert result.label[0].points["used"] > 50
     again = run(RunSettings(pipeline=pipeline))
     assert again.superpixelize is not None
     assert again.superpixelize[0].n_computed == 0
