@@ -58,7 +58,8 @@ log = logging.getLogger("superpoint")
 MARKER = ".superpoint-demo"
 MADE = (
     "scene.tif", "scene-truth.tif", "unseen.tif", "unseen-truth.tif", "classes.toml", "points.gpkg", "label-map.tif",
-    "pseudo-mask.tif", "pseudo-mask.evidence.tif", "pseudo-mask.points.parquet", "inspect.html", "overview.png", "demo.json",
+    "pseudo-mask.tif", "pseudo-mask.evidence.tif", "pseudo-mask.points.parquet", "inspect.html", "overview.png",
+    "demo.json",
 )  # fmt: skip
 REGION_SIZE = 16.0
 CRS_CODE = "EPSG:32631"
