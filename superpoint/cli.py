@@ -176,7 +176,9 @@ def _is_list_of_numbers(annotation: Any) -> bool:  # noqa: ANN401  # types are v
 def _assignment(text: str, flag: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"--{flag} takes NAME=VALUE, got {text!r}")
+        raise InputError(f"--{flag.replace('_', '-')} takes NAME=VALUE, got {text!r}")
+    if value == "null":  # which TOML has no word for
+        return name, None
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -201,7 +201,10 @@ class _Batches:
         except BaseException as error:
             self.failure = error
             if isinstance(error, ValueError) and not isinstance(error, InputError):
-                self.failure = InputError(f"{self.group.path} is damaged: {error}; delete it and compute it again")
+                self.failure = InputError(
+                    f"{self.group.path} cannot be written as polygons: {error}, as a default halo may leave it where "
+                    f"data are scattered; make the label map with --halo exact"
+                )
                 self.failure.__cause__ = error
             raise
 

@@ -7,7 +7,8 @@ cores partition the raster: what must be counted once is counted there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -39,6 +40,14 @@ class Source(Protocol):
         ...
 
 
+class SuperpixelSource(Source, Protocol):
+    """A labelled raster with a label map."""
+
+    def superpixels(self, window: Window) -> NDArray[np.uint32]:
+        """Return the superpixel ids, uint32 (rows, cols), 0 on nodata."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patch:
     """One place in one source."""
@@ -59,6 +68,10 @@ class LabelCounts:
     """Pixels of each class, each pixel counted once."""
     patches: tuple[Patch, ...]
     """Those with at least one labelled pixel in their window, by source, row and column."""
+    by_patch: NDArray[np.int64] = field(compare=False)
+    """Pixels of each class in the window of each of them, int64 (patches, classes)."""
+    digest: str
+    """Digest of all labels, those of a core at a time."""
 
     @property
     def frequencies(self) -> NDArray[np.float64]:
@@ -122,17 +135,25 @@ def count_labels(sources: Sequence[Source], *, n_classes: int, patch_size: int) 
         If a label is neither a class nor 255.
     """
     counts = np.zeros(n_classes, np.int64)
-    patches = []
+    patches, by_patch, state = [], [], hashlib.blake2b(digest_size=16)
     for index, source in enumerate(sources):
         cores = TileGrid(shape=source.shape, size=patch_size)
         for window, tile in zip(patch_windows(source.shape, patch_size), cores, strict=True):
             labels = source.labels(window)  # (rows, cols)
-            owned = np.bincount(labels[tile.core.within(window)].ravel(), minlength=IGNORE + 1)
+            core = labels[tile.core.within(window)]
+            state.update(core.tobytes())
+            owned = np.bincount(core.ravel(), minlength=IGNORE + 1)
             _check_values(owned, n_classes, index, window)
             counts += owned[:n_classes]
             if (labels != IGNORE).any():
                 patches.append(Patch(source=index, window=window, core=tile.core))
-    return LabelCounts(counts=tuple(counts.tolist()), patches=tuple(patches))
+                by_patch.append(np.bincount(labels.ravel(), minlength=IGNORE + 1)[:n_classes])
+    return LabelCounts(
+        counts=tuple(counts.tolist()),
+        patches=tuple(patches),
+        by_patch=np.array(by_patch, np.int64).reshape(len(patches), n_classes),
+        digest=state.hexdigest(),
+    )
 
 
 def _check_values(counts: NDArray[np.intp], n_classes: int, index: int, window: Window) -> None:

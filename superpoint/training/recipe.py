@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError
@@ -12,9 +13,15 @@ from superpoint.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from superpoint.losses import Normalize
+    from superpoint.losses import Normalize, Weighting
 
 STRIDE = 32  # by how much the encoders shrink a patch
+
+Optimizer = Literal["adam", "adamw"]
+Precision = Literal["32", "bf16-mixed", "16-mixed"]
+Sampling = Literal["all", "balanced"]
+Schedule = Literal["constant", "plateau", "cosine"]
+CHOICES = {"optimizer": Optimizer, "precision": Precision, "sampling": Sampling, "schedule": Schedule}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +32,44 @@ class Recipe:
     """Name of the network, one of `superpoint.models.MODELS`."""
     encoder: str
     encoder_weights: str | None = None
-    """Name of the pretrained weights that the encoder started from; random if None."""
+    """Name of the pretrained weights that the encoder started from, or of the file; random if None."""
+    encoder_digest: str | None = None
+    """Digest of that file's content; None if the weights are pretrained or random."""
+    input_mean: tuple[float, ...] = ()
+    """Taken from each band once it is scaled; nothing is if empty."""
+    input_std: tuple[float, ...] = ()
+    """What each band is then divided by."""
     classes: ClassTable
     frequencies: tuple[float, ...]
     """Share of each class among the labelled training pixels."""
     loss: str = "weighted-masked-mse"
-    """Name of the loss, one of `superpoint.losses.LOSSES`."""
+    """One of `superpoint.losses.LOSSES`, or a sum of them."""
     normalize: Normalize = "all"
     """What the weighted masked MSE is divided by."""
+    weighting: Weighting | None = None
+    """What the class frequencies divide; as in `superpoint.losses.LossSettings`, like the next three."""
+    class_weights: tuple[float, ...] | None = None
+    gamma: float = 2.0
+    smoothing: float = 0.0
+    optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    """Share of the weights, times the learning rate, that each step takes away (AdamW), or L2 penalty (Adam)."""
+    schedule: Schedule = "constant"
+    """How the learning rate changes, see `superpoint.training.schedules`."""
+    schedule_epochs: int = 0
+    """Passes after which the cosine is at its end; 0 for the other schedules."""
+    patience: int = 10
+    """Epochs without a lower `val_loss` after which the plateau schedule goes down."""
     batch_size: int = 8
-    """Patches a step."""
+    """Patches in a batch."""
+    accumulate: int = 1
+    """Batches a step."""
+    precision: Precision = "32"
+    sampling: Sampling = "all"
+    """Every patch once an epoch, or patches drawn so that each class is as often the reason."""
+    radiometric: float = 0.0
+    """How far brightness, contrast and noise of a patch are changed, 0 to 1."""
     patch_size: int = 256
     """Side of a patch in pixels, a multiple of 32."""
     scaling_low: tuple[float, ...]
@@ -45,6 +79,8 @@ class Recipe:
     band_numbers: tuple[int, ...] = ()
     """The bands of a raster, from 1, that the network sees, in order."""
     seed: int = 0
+    data: str = ""
+    """Digest of what it learned from; empty if that was not taken."""
 
     def __post_init__(self) -> None:
         if len(self.frequencies) != len(self.classes):
@@ -54,14 +90,28 @@ class Recipe:
                 f"scaling has a low and a high value for each band, got {len(self.scaling_low)} and "
                 f"{len(self.scaling_high)}"
             )
+        if len(self.input_mean) not in (0, self.bands) or len(self.input_mean) != len(self.input_std):
+            raise InputError(
+                f"{self.bands} bands need as many input means and deviations, got {len(self.input_mean)} and "
+                f"{len(self.input_std)}"
+            )
         if self.patch_size < STRIDE or self.patch_size % STRIDE:
             raise InputError(f"patch_size must be a multiple of {STRIDE}, got {self.patch_size}")
-        if self.batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if self.seed < 0:
-            raise InputError(f"seed must be 0 or more, got {self.seed}")
+        for name in ("batch_size", "accumulate", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("seed", "weight_decay", "schedule_epochs"):
+            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
+                raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name, choice in CHOICES.items():
+            if getattr(self, name) not in get_args(choice):
+                raise InputError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(get_args(choice))}")
+        if (self.schedule == "cosine") != (self.schedule_epochs > 0):
+            raise InputError(f"schedule_epochs is for the cosine schedule, got {self.schedule_epochs} and {self.schedule}")
+        if not 0 <= self.radiometric <= 1:
+            raise InputError(f"radiometric must be from 0 to 1, got {self.radiometric}")
 
     @property
     def bands(self) -> int:
@@ -96,6 +146,6 @@ class Recipe:
         return cls(**plain | {"classes": ClassTable.from_dict(values["classes"])})
 
     def differences(self, other: Recipe) -> list[str]:
-        """Return the names of the settings in which two recipes differ, sorted."""
+        """Return the names of the settings in which two recipes differ, sorted; `data` is none."""
         mine, others = self.to_dict(), other.to_dict()
-        return sorted(name for name in mine if mine[name] != others[name])
+        return sorted(name for name in mine if mine[name] != others[name] and name != "data")

@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENTATION = 2
     DROPOUT = 3
+    RADIOMETRY = 4
 
 
 def derived_seed(seed: int, purpose: Purpose, place: int = 0) -> int:
