@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 GOOD, FAIR = 0.9, 0.75
 """Accuracies of the labelled pixels from which a pseudo-mask is good, and fit to be checked; below it is poor."""
+DOUBTFUL = 0.6
+"""Precision below which a class is a problem, however good the whole: rare classes hardly move its accuracy."""
 SPARSE = 0.5
 """Coverage below which a good pseudo-mask wants more labels before anything else."""
 MANY_CONFLICTS = 0.1
@@ -59,7 +61,8 @@ def _by_truth(found: Inspection) -> Verdict:
     covered = f"{percent(found.coverage)} of all pixels are labelled"
     trust = f"{percent(accuracy)} of the labelled pixels are right; {covered}."
     if accuracy >= GOOD:
-        return Verdict(level=level, sentences=[trust, *_good(found)])
+        doubtful = _doubtful_classes(found)
+        return Verdict(level="check" if doubtful else level, sentences=[trust, *(doubtful or _good(found))])
     if found.superpixels is None:
         problem = "Why the others are wrong cannot be said without the label map."
         return Verdict(level=level, sentences=[trust, problem, "Inspect it where its cache is."])
@@ -68,6 +71,16 @@ def _by_truth(found: Inspection) -> Verdict:
         return Verdict(level=level, sentences=[trust, *_mixed(found, mixed)])
     blamed = _wrong_filling(found) if (found.filled_wrongly or 0) > votes / 2 else _wrong_votes(found, votes)
     return Verdict(level=level, sentences=[trust, *blamed])
+
+
+def _doubtful_classes(found: Inspection) -> list[str]:
+    """Tell of classes that many pixels are labelled as wrongly."""
+    precisions = {name: facts.precision for name, facts in found.per_class.items() if facts.precision is not None}
+    worst = sorted((share, name) for name, share in precisions.items() if share < DOUBTFUL)
+    if not worst:
+        return []
+    named = ", ".join(f"{percent(share)} of what is labelled {name}" for share, name in worst)
+    return [f"But only {named} is right.", f"Look at the superpixels labelled {worst[0][1]} before you train on them."]
 
 
 def _good(found: Inspection) -> list[str]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 OffRaster = Literal["clip", "drop"]
 
+TRUE_COLUMNS = ("true_class", "true_row", "true_col")
+"""Columns of a file of simulated points that say what was true: no second names of the class."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Annotated:

@@ -312,6 +312,7 @@ def verdict(**changed: Any) -> tuple[str, str]:  # noqa: ANN401  # any field of 
         ({"points": points_of(20, used=4, outside=3)}, "poor", "3 of 7 points did not vote, 3 of them outside."),
         ({"census": None}, "poor", "cannot be said without the label map"),
         ({"confusion": np.array([[9, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]])}, "check", "No problem stands out."),
+        ({"confusion": np.array([[96, 2, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]])}, "check", "But only 50 % of what"),
         ({"confusion": None}, "check", "In 1 of the 1 superpixels with several points, these are of different"),
         ({"class_pixels": np.zeros(3, np.int64)}, "poor", "Nothing is labelled"),
     ],

@@ -175,6 +175,8 @@ def test_several_annotators_err_each_in_their_own_way_and_what_was_true_is_kept(
     wrong = table["class"] != table["true_class"]
     assert made.n_wrong == wrong.sum()
     assert 0.2 < wrong.mean() < 0.3
+    read = read_point_files([Path(made.output)], PointColumns(raster_column="raster"))
+    assert not read.contradictions  # what was true is no second name of the class
     assert [CLASSES.names[MASK[p]] for p in zip(table["true_row"], table["true_col"], strict=True)] == table[
         "true_class"
     ].tolist()

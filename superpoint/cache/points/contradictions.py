@@ -15,6 +15,7 @@ from superpoint.cache.points.columns import PARQUETS, TEXTS, Codes, PointColumns
 from superpoint.cache.points.texts import read_header
 from superpoint.cache.points.vectors import in_words, only_layer
 from superpoint.points.contradictions import find_contradictions
+from superpoint.points.noise import TRUE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -78,7 +79,12 @@ def _some_rows(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]:
 def _others(path: Path, names: list[str], columns: PointColumns) -> list[str]:
     """Leave out the columns that are known to be something else."""
     axes = find_axes(path, names, columns)
-    known = {columns.annotator_column, columns.raster_column, *(() if axes is None else (axes.x, axes.y))}
+    known = {
+        columns.annotator_column,
+        columns.raster_column,
+        *(() if axes is None else (axes.x, axes.y)),
+        *TRUE_COLUMNS,
+    }
     return [name for name in names if name not in known]
 
 
