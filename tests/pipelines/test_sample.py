@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -23,9 +24,6 @@ from superpoint.pipelines.sample import sample
 from superpoint.pipelines.settings import SampleSettings
 from superpoint.points.matching import match_classes
 from superpoint.points.sample import sample_balanced
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RNG = np.random.default_rng(7)
 MASK = np.where(RNG.random((90, 120)) < 0.05, 255, RNG.random((90, 120)) < 0.2).astype(np.uint8)
