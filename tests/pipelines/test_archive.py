@@ -15,17 +15,26 @@ import zarr
 from servers import make_bucket, publish, s3_server, use_s3
 from smallworld import two_fields, write_points, write_raster
 
+from superpoint.cache.evidence import companion_of
 from superpoint.cache.groups import load_group
+from superpoint.cache.holdings import TABLES
 from superpoint.cache.ledger import TileRecord
 from superpoint.cache.runs import find_run
 from superpoint.cache.stores import Store
 from superpoint.cache.turns import turn_at
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.forecast import forecast
+from superpoint.pipelines.inspect import inspect
 from superpoint.pipelines.jobs import Conduct, run_tile
 from superpoint.pipelines.label import label
 from superpoint.pipelines.retry import retry
-from superpoint.pipelines.settings import LabelSettings, RetrySettings, StatusSettings, SuperpixelizeSettings
+from superpoint.pipelines.settings import (
+    InspectSettings,
+    LabelSettings,
+    RetrySettings,
+    StatusSettings,
+    SuperpixelizeSettings,
+)
 from superpoint.pipelines.status import status
 from superpoint.pipelines.superpixelize import superpixelize
 from superpoint.tiles import TileGrid
@@ -163,7 +172,9 @@ def test_exports_of_an_earlier_run_are_kept_and_strangers_are_not_overwritten(fo
 # --- stores
 
 
-def test_an_object_store_holds_the_bytes_that_a_folder_would(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_store_holds_the_bytes_that_a_folder_would(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = superpixelize(settings(folder))
     with s3_server() as endpoint:
         use_s3(monkeypatch, endpoint)
@@ -177,6 +188,20 @@ def test_an_object_store_holds_the_bytes_that_a_folder_would(folder: Path, monke
         again = superpixelize(settings(folder, "s3://there/cache", check="sizes"))
         assert [made.n_computed for made in again] == [0, 0, 0]
         assert status(StatusSettings(cache="s3://there/cache", run="latest")).state == "done"
+        _, truth = two_fields((100, 140), seed=0)
+        points = write_points(tmp_path / "points.gpkg", truth, 30, seed=1)
+        asked = {"points": points, "improve": ["propagate"]}
+        ours, theirs = (
+            label(LabelSettings(**settings(folder, cache).model_dump(exclude={"output", "dry_run"}) | asked))[0]
+            for cache in (here[0].path.partition("/label-maps")[0], "s3://there/cache")
+        )
+        assert objects_in(Store(ours.path)) == objects_in(Store(theirs.path))
+        for suffix in TABLES:
+            (one, key), (other, _) = companion_of(ours.path, suffix), companion_of(theirs.path, suffix)
+            assert one.read(key)
+            assert one.read(key) == other.read(key)
+        page = inspect(InspectSettings(pseudo_masks=[theirs.path], output=tmp_path / "page.html"))
+        assert page.coverage == theirs.coverage == ours.coverage
         remote = superpixelize(settings(folder, "s3://there/cache", rasters=[remote_raster]))
         np.testing.assert_array_equal(load_group(remote[0].path).array("labels")[:], labels_at(here[1].path))
 
