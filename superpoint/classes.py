@@ -58,7 +58,9 @@ class LandClass:
 
     def __post_init__(self) -> None:
         if not 0 <= self.value < IGNORE:
-            raise InputError(f"class {self.name!r} has value {self.value}; values run from 0 to 254")
+            raise InputError(
+                f"class {self.name!r} has value {self.value}; values run from 0 to 254, at most 255 classes"
+            )
         if not re.fullmatch(r"#[0-9A-F]{6}", self.color):
             raise InputError(f"class {self.name!r} has color {self.color!r}; write it as #RRGGBB")
 

@@ -64,7 +64,7 @@ def write_evidence(path: str, tally: Tally, stages: Mapping[str, PseudoLabels]) 
 def read_tally(path: str) -> Tally | None:
     """Return all votes of a pseudo-mask; None if they are not there."""
     table = _read(path, VOTES)
-    return table and Tally(**{field: table[name].to_numpy() for name, field in _TALLY.items()})
+    return None if table is None else Tally(**{field: table[name].to_numpy() for name, field in _TALLY.items()})
 
 
 def read_stages(path: str) -> dict[str, PseudoLabels]:
@@ -78,40 +78,26 @@ def read_stages(path: str) -> dict[str, PseudoLabels]:
     return {names[a]: _labels_in(table.slice(a, b - a)) for a, b in zip(starts, stops, strict=True)}
 
 
-def labels_digest(labels: PseudoLabels) -> str:
-    """Return 32 hexadecimal digits of labels."""
-    return checksum(*(getattr(labels, field) for field in _COLUMNS.values()))
+def evidence_digest(tally: Tally, labels: PseudoLabels) -> str:
+    """Return 32 hexadecimal digits of votes and labels."""
+    votes = (getattr(tally, field) for field in _TALLY.values())
+    return checksum(*votes, *(getattr(labels, field) for field in _COLUMNS.values()))
 
 
 @functools.lru_cache(maxsize=4)
-def final_labels(path: str, digest: str) -> PseudoLabels:
-    """Return the labels that are painted, read once for all tiles of a raster.
+def final_evidence(path: str, digest: str) -> tuple[Tally, PseudoLabels]:
+    """Return the votes, and the labels that are painted, read once for all tiles of a raster.
 
     Raises
     ------
     UnreachableError
         If they are not there, or not those of the digest.
     """
-    stages = read_stages(path)
-    found = stages[next(reversed(stages))] if stages else EMPTY
-    if labels_digest(found) != digest:
-        raise UnreachableError(f"{path} has other labels beside it than were written; run the same command again")
-    return found
-
-
-@functools.lru_cache(maxsize=2)
-def final_tally(path: str, digest: str) -> Tally:  # noqa: ARG001  # other labels, other votes
-    """Return the votes behind the labels of a digest, read once for all tiles of a raster.
-
-    Raises
-    ------
-    UnreachableError
-        If they are not there.
-    """
-    found = read_tally(path)
-    if found is None:
-        raise UnreachableError(f"the votes beside {path} are gone; run the same command again")
-    return found
+    tally, stages = read_tally(path), read_stages(path)
+    labels = stages[next(reversed(stages))] if stages else EMPTY
+    if tally is None or evidence_digest(tally, labels) != digest:
+        raise UnreachableError(f"{path} has other votes beside it than were written; run the same command again")
+    return tally, labels
 
 
 EMPTY = PseudoLabels(

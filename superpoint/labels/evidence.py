@@ -24,7 +24,7 @@ class Flag(IntFlag):
     TOO_WEAK = 4
     """It has fewer votes, or a smaller share of them for one class, than was asked for: unlabelled."""
     FILLED = 8
-    """No point voted here: a step gave it the class of others."""
+    """It has its class of a step that followed the vote."""
     REMOVED = 16
     """It had a class, and a step took it away."""
 
@@ -38,7 +38,7 @@ class PseudoLabels:
     classes: NDArray[np.uint8]
     """Class value; 255 is unlabelled."""
     shares: NDArray[np.float32]
-    """Share of the votes that the leading class has, (0, 1]; 0 where nobody voted."""
+    """Share of the votes that their leading class has, (0, 1], whatever steps made of it; 0 where nobody voted."""
     votes: NDArray[np.uint32]
     """Number of votes."""
     flags: NDArray[np.uint8]

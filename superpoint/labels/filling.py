@@ -44,8 +44,8 @@ def give_classes(labels: PseudoLabels, superpixels: NDArray[np.uint32], classes:
     Returns
     -------
     PseudoLabels
-        Those given have no votes, share 0 and `Flag.FILLED`; what was flagged stays flagged, and a class that was
-        replaced is flagged `Flag.REMOVED`.
+        Those given have `Flag.FILLED`, and a class that was replaced is flagged `Flag.REMOVED`. What was known of their
+        votes stays: no votes and share 0 where nobody voted.
     """
     ids = np.union1d(labels.superpixels, superpixels)
     known, given = np.searchsorted(ids, labels.superpixels), np.searchsorted(ids, superpixels)
@@ -56,8 +56,6 @@ def give_classes(labels: PseudoLabels, superpixels: NDArray[np.uint32], classes:
     replaced = spread["classes"][given] != IGNORE
     spread["flags"][given] |= np.where(replaced, Flag.FILLED | Flag.REMOVED, Flag.FILLED).astype(np.uint8)
     spread["classes"][given] = classes
-    spread["shares"][given] = 0
-    spread["votes"][given] = 0
     return PseudoLabels(superpixels=ids, **spread)
 
 

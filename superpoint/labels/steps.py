@@ -47,8 +47,8 @@ class LabelStep(Protocol):
         Returns
         -------
         PseudoLabels
-            New ones. A superpixel that was given a class has no votes, share 0 and `Flag.FILLED`; one that lost its
-            class has class 255 and `Flag.REMOVED`, and its votes are still told.
+            New ones. A superpixel that was given a class has `Flag.FILLED`, one that lost its class has class 255 and
+            `Flag.REMOVED`; their votes are still told.
 
         Raises
         ------

@@ -37,7 +37,7 @@ class RemoveSuspects:
     version: ClassVar[str] = "1"
 
     min_share: float | None = 0.5
-    """A class with a smaller share of the votes goes; None asks for none. What was filled has no votes, and stays."""
+    """A class with a smaller share of the votes goes; None asks for none. What a step filled stays."""
     outlier: float | None = 3.0
     """A superpixel goes if its mean is farther from the median of its class, in any band, than so many robust standard
     deviations (1.4826 times the median absolute deviation, at least 0.01 of the scaled range [1]_); None keeps all.
@@ -53,7 +53,8 @@ class RemoveSuspects:
         classes_on(graph, labels)
         suspect = np.zeros(len(labels), np.bool_)
         if self.min_share is not None:
-            suspect |= (labels.votes > 0) & (labels.shares < np.float32(self.min_share))
+            by_vote = (labels.votes > 0) & (labels.flags & np.uint8(Flag.FILLED) == 0)
+            suspect |= by_vote & (labels.shares < np.float32(self.min_share))
         if self.outlier is not None:
             means = graph.means[np.searchsorted(graph.ids, labels.superpixels)]
             suspect |= farthest_bands(means, labels.classes) > self.outlier

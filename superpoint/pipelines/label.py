@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpoint.cache.cogs import check_output
-from superpoint.cache.evidence import FIRST_STAGE, companion_of, labels_digest, write_evidence
+from superpoint.cache.evidence import EMPTY, FIRST_STAGE, companion_of, evidence_digest, write_evidence
 from superpoint.cache.groups import TiledGroup, open_group
 from superpoint.cache.holdings import ACCOUNT
 from superpoint.cache.keys import checksum, digest
 from superpoint.cache.points.accounts import account_parquet, state_sums, with_earlier
 from superpoint.cache.stores import Store, as_store
+from superpoint.classes import IGNORE
 from superpoint.errors import TilesFailedError
 from superpoint.labels.steps import identify_step
 from superpoint.pipelines.graphs import superpixel_graph
 from superpoint.pipelines.jobs import Batch, Conduct, tiles_of
 from superpoint.pipelines.labeljobs import MaskExportJob, PaintJob, look_up
 from superpoint.pipelines.maskexport import arrays_of, companions_of
-from superpoint.pipelines.outputs import outputs_of
+from superpoint.pipelines.outputs import check_exports, outputs_of
 from superpoint.pipelines.poll import Poll, open_poll, points_on, refuse_if_none_used
 from superpoint.pipelines.rasterjobs import compute, lost, sources_of, value_of
 from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
@@ -57,6 +57,22 @@ RUN_ACCOUNT = "points.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepSums:
+    """How many superpixels the vote, or a step after it, labelled."""
+
+    name: str
+    """`vote`, or the step's name."""
+    n_labelled: int
+    """Superpixels with a class now."""
+    n_gained: int
+    """Those that had none before."""
+    n_lost: int
+    """Superpixels that had a class before and have none now."""
+    n_changed: int
+    """Superpixels that had another class before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PseudoMask:
     """The pseudo-mask of one raster, in the cache."""
 
@@ -75,6 +91,8 @@ class PseudoMask:
     """Labelled pixels over all pixels of the raster with data."""
     class_pixels: dict[str, int]
     """Labelled pixels of each class, by name."""
+    steps: list[StepSums]
+    """What the vote and each step after it came to, in superpixels."""
     n_tiles: int
     n_computed: int
     """Tiles painted by this call."""
@@ -107,8 +125,7 @@ def label(settings: LabelSettings, *, client: Client | None = None) -> list[Pseu
     """
     sources = sources_of(settings)
     outputs = outputs_of(settings.output, sources, suffix="pseudo-mask")
-    for path in _files_of(outputs, shares=settings.shares):
-        check_output(path, overwrite=settings.overwrite)
+    check_exports(_files_of(outputs, shares=settings.shares), overwrite=settings.overwrite)
     exports: Sequence[Path | None] = outputs or [None] * len(sources)
     inputs = list(zip(sources, exports, strict=True))
     return pseudo_masks_of(inputs, settings, client=client)
@@ -167,6 +184,7 @@ class Painted:
 
     group: TiledGroup
     points: dict[str, int]
+    steps: list[StepSums]
     records: list[TileRecord]
     n_computed: int
     output: str | None
@@ -194,7 +212,8 @@ def _paint(poll: Poll, number: int, source: Source, output: Path | None, ready: 
     def collect(record: TileRecord) -> None:
         (entry.failed if record.state == "failed" else records).append(record)
 
-    n_shares, final = len(poll.classes) if settings.shares else 0, labels_digest(stages[next(reversed(stages))])
+    n_shares = len(poll.classes) if settings.shares else 0
+    final = evidence_digest(tally, stages[next(reversed(stages))])
     jobs = (
         PaintJob(label_map=ready.group, group=group, tile=tile, digest=final, n_shares=n_shares)
         for tile in grid
@@ -206,6 +225,7 @@ def _paint(poll: Poll, number: int, source: Source, output: Path | None, ready: 
     return Painted(
         group=group,
         points=sums,
+        steps=_sums_of(stages),
         records=records,
         n_computed=len(records) - len(done),
         output=str(output) if output else None,
@@ -220,21 +240,35 @@ def _improve(steps: Sequence[LabelStep], voted: PseudoLabels, ready: Ready) -> S
         return stages
     graph = yield from superpixel_graph(ready.plan.raster, ready.group, ready.plan.grid)
     labels = voted
-    for step in steps:
+    for number, step in enumerate(steps):
         labels = step(labels, graph)
-        stages[step.name] = labels
+        n_before = [one.name for one in steps[:number]].count(step.name)
+        stages[f"{step.name} {n_before + 1}" if n_before else step.name] = labels
     return stages
+
+
+def _sums_of(stages: Mapping[str, PseudoLabels]) -> list[StepSums]:
+    before, found = EMPTY, []
+    for name, labels in stages.items():
+        ids = np.union1d(before.superpixels, labels.superpixels)
+        old, new = before.class_of(ids), labels.class_of(ids)
+        had, has = old != IGNORE, new != IGNORE
+        counts = (has, has & ~had, had & ~has, has & had & (old != new))
+        n_labelled, n_gained, n_lost, n_changed = (int(np.count_nonzero(one)) for one in counts)
+        found.append(StepSums(name=name, n_labelled=n_labelled, n_gained=n_gained, n_lost=n_lost, n_changed=n_changed))
+        before = labels
+    return found
 
 
 def _group_of(poll: Poll, raster: Raster, label_map: TiledGroup, points: QueryPoints) -> TiledGroup:
     settings = poll.settings
     placed: list[NDArray[Any]] = [points.rows, points.cols, points.values]
-    if settings.balance_annotators and points.annotators is not None:
+    if points.annotators is not None:  # who also decide what repeats an earlier point
         placed.append(points.annotators)
     provenance: dict[str, Any] = {
         "label_map": {"digest": digest(label_map.provenance), **label_map.provenance},
         # What votes is in the key as it was read and placed: a file's bytes may lie in several files.
-        "points": {"files": poll.digests, "placed": checksum(*placed)},
+        "points": {"files": [list(file) for file in poll.files], "placed": checksum(*placed)},
         "classes": poll.classes.to_dict(),
         "rule": {
             "tie": settings.tie,
@@ -271,14 +305,14 @@ def _keep_account(
     rows = np.arange(len(table)) if points.origins is None else np.unique(points.origins)
     own = Account.open(table, poll.account.rasters, rows=rows)
     own.enter(points, states, raster=number, superpixels=superpixels, labels=voted)
-    store, key = companion_of(group.path, ACCOUNT)
-    store.write(key, account_parquet(table, match, own))
     sums = own.sums()
     n_lost = int(np.count_nonzero(~table.has_place())) - sums["no_place"]
-    return sums | {
-        "outside": sums["outside"] + len(table) - len(own) - n_lost,
-        "no_place": sums["no_place"] + n_lost,
-    }
+    sums["outside"] += len(table) - len(own) - n_lost
+    sums["no_place"] += n_lost
+    is_single = len(poll.account.rasters) == 1  # else a row outside may lie on another raster
+    store, key = companion_of(group.path, ACCOUNT)
+    store.write(key, account_parquet(table, match, own, all_rows=sums if is_single else None))
+    return sums
 
 
 def _export(group: TiledGroup, source: Source, output: Path | None, settings: LabelSettings) -> Work:
@@ -309,7 +343,7 @@ def _close(
     folder = next(iter(painted.values())).folder
     data = account_parquet(poll.points.table, poll.points.match, poll.account)
     earlier = folder.store.read(RUN_ACCOUNT)  # of a run that is tried again
-    data = with_earlier(data, earlier) if earlier else data
+    data = with_earlier(data, earlier, poll.account.rasters) if earlier else data
     folder.store.write(RUN_ACCOUNT, data)
     outputs = [output for _, output in inputs if output]
     for place in outputs[:1]:
@@ -333,6 +367,7 @@ def _mask_of(poll: Poll, painted: Painted, label_map: LabelMap, account: str, su
         account=account,
         coverage=sum(class_pixels) / n_data if n_data else 0.0,
         class_pixels=dict(zip(poll.classes.names, class_pixels, strict=True)),
+        steps=painted.steps,
         n_tiles=label_map.n_tiles,
         n_computed=painted.n_computed,
         seconds=label_map.seconds,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpoint.cache.evidence import final_labels, final_tally
+from superpoint.cache.evidence import final_evidence
 from superpoint.classes import IGNORE
 from superpoint.labels.paint import paint, paint_shares
 from superpoint.pipelines.jobs import Batch
-from superpoint.pipelines.maskexport import export_pseudo_mask, share_name
-from superpoint.pipelines.outputs import is_exported, write_item
+from superpoint.pipelines.maskexport import export_pseudo_mask, is_exported_whole, share_name
+from superpoint.pipelines.outputs import write_item
 from superpoint.pipelines.rasterjobs import compute, lost, value_of
 
 if TYPE_CHECKING:
@@ -98,19 +98,20 @@ class PaintJob:
     group: TiledGroup
     tile: Tile
     digest: str
-    """Of the labels beside the group."""
+    """Of the votes and labels beside the group."""
     n_shares: int = 0
     """Classes of which the shares of the votes are painted as well."""
 
     def compute(self) -> tuple[Mapping[str, NDArray[np.generic]], dict[str, Any]]:
         """Return the pseudo-mask of the core and its evidence; the facts count pixels."""
         labels = self.label_map.read("labels", self.tile.core)
-        mask, share, votes, flags = paint(labels, final_labels(self.group.path, self.digest))
+        tally, pseudo_labels = final_evidence(self.group.path, self.digest)
+        mask, share, votes, flags = paint(labels, pseudo_labels)
         arrays: dict[str, NDArray[np.generic]] = {
             "pseudo_mask": mask, "vote_share": share, "votes": votes, "flags": flags
         }  # fmt: skip
         if self.n_shares:
-            shares = paint_shares(labels, final_tally(self.group.path, self.digest), self.n_shares)
+            shares = paint_shares(labels, tally, self.n_shares)
             arrays |= {share_name(value): of_class for value, of_class in enumerate(shares)}
         class_pixels = np.bincount(mask[mask != IGNORE], minlength=1)
         return arrays, {"n_data": int(np.count_nonzero(labels)), "class_pixels": class_pixels.tolist()}
@@ -128,7 +129,7 @@ class MaskExportJob:
 
     def compute(self) -> str:
         """Return where the STAC Item is."""
-        if self.output and not is_exported(self.output, self.group):
+        if self.output and not is_exported_whole(self.output, self.group):
             export_pseudo_mask(self.group, self.output, overwrite=self.overwrite)
         return write_item(
             self.group, array="pseudo_mask", title="pseudo-mask", sources=self.sources, taken=self.taken,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rasterio.errors import RasterioError
 
 from superpoint import __version__
@@ -85,7 +87,17 @@ def check_exports(outputs: Sequence[Path], *, overwrite: bool) -> None:
         If so; the message says what to do.
     """
     for output in outputs:
-        check_output(output, overwrite=overwrite or _provenance_in(output) is not None)
+        check_output(output, overwrite=overwrite or _is_ours(output))
+
+
+def _is_ours(output: Path) -> bool:
+    """Return whether a file is an export of ours, or an account of points."""
+    if output.suffix != ".parquet":
+        return _provenance_in(output) is not None
+    try:
+        return {"state", "reason"} <= set(pq.read_schema(output).names)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def is_exported(output: Path, group: TiledGroup) -> bool:

@@ -119,7 +119,7 @@ def _names(paths: Sequence[str]) -> list[str]:
     if len(set(paths)) < len(paths):
         raise InputError(f"{max(paths, key=paths.count)} is given twice; give each mask once")
     parts = [Path(path).with_suffix("").parts for path in paths]
-    for depth in range(1, max(map(len, parts))):
+    for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(own[-depth:]) for own in parts]
         if len(set(names)) == len(names):
             return names

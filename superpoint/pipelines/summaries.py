@@ -242,11 +242,22 @@ def _of_pseudo_mask(mask: PseudoMask) -> RenderableType:
             "superpixels": f"{mask.label_map.n_superpixels:,}",
             "coverage": f"{mask.coverage:.1%} of the pixels with data are labelled",
             "class pixels": shares,
+            "steps": _steps_of(mask),
             "seconds": f"{mask.seconds:.1f}",
             "zarr": mask.path,
             "COG": mask.output,
         },
     )
+
+
+def _steps_of(mask: PseudoMask) -> str | None:
+    """Say what each step did to how many superpixels; nothing if only the vote decided."""
+    lines = [
+        f"{one.name}: {one.n_labelled:,} labelled ({one.n_gained:,} gained, {one.n_lost:,} lost, "
+        f"{one.n_changed:,} changed)"
+        for one in mask.steps[1:]
+    ]
+    return "; ".join([f"vote: {mask.steps[0].n_labelled:,} superpixels labelled", *lines]) if lines else None
 
 
 def _table_of_masks(masks: Sequence[PseudoMask]) -> RenderableType:
@@ -264,9 +275,9 @@ def _table_of_masks(masks: Sequence[PseudoMask]) -> RenderableType:
 
 
 _STATES = {
-    "used": "voted, and the superpixel has its class",
+    "used": "voted, and the vote of its superpixel went to its class",
     "too_weak": "voted, but the superpixel has too few votes or too small a share for one class",
-    "conflicting": "voted, and the superpixel went to another class, or to none as a tie",
+    "conflicting": "voted, and the vote went to another class, or to none as a tie",
     "duplicate": "in the same pixel, of the same class and annotator as an earlier one",
     "on_nodata": "where the raster has no data",
     "unreadable_class": "its class is missing, ignored, or not in the class table",
@@ -296,7 +307,9 @@ def of_training(training: Training) -> RenderableType:
             "patches": f"{training.n_patches:,} with labels",
             "class frequencies": ", ".join(f"{n} {share:.3f}" for n, share in training.class_frequencies.items()),
             "epochs": str(int(last.get("epoch", 0))),
-            "last": ", ".join(f"{name} {last[name]:.4f}" for name in ("train_loss", "val_miou") if name in last),
+            "last": ", ".join(
+                f"{name} {last[name]:.4f}" for name in ("train_loss", "val_loss", "val_miou") if name in last
+            ),
             "seconds": f"{training.seconds:.1f}",
             "checkpoint": training.checkpoint,
         },

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from superpoint.cache.masks import Mask, open_mask
-from superpoint.cache.rasters import Raster, open_raster
-from superpoint.cache.scalings import n_reads, scaling_of
-from superpoint.cache.sources import LabelledRaster
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError
 from superpoint.models import require_train_extra
 from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.progress import progress
+from superpoint.pipelines.trainingdata import common_classes, listed, open_pairs, pooled_scaling, sources_of
 from superpoint.scaling import Scaling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from superpoint.classes import ClassTable
     from superpoint.pipelines.settings import TrainSettings
+    from superpoint.training.recipe import Recipe
 
 log = logging.getLogger("superpoint")
 
@@ -41,7 +38,7 @@ class Training:
     class_frequencies: dict[str, float]
     """Share of each class among the labelled training pixels."""
     history: list[dict[str, float]]
-    """One row an epoch: `train_loss`, and `val_miou` with validation."""
+    """One row an epoch: `train_loss`, and with validation `val_loss` and `val_miou`."""
     seconds: float
 
 
@@ -66,60 +63,54 @@ def train(settings: TrainSettings) -> Training:
         If PyTorch is not installed.
     """
     require_train_extra()
+    from superpoint.pipelines.trainingrecipe import data_digest, loss_settings, recipe_of, start_of
     from superpoint.training.checkpoint import load_module
+    from superpoint.training.criteria import check_loss
     from superpoint.training.dataset import LabelledPatches
-    from superpoint.training.fit import fit
+    from superpoint.training.fit import check_machine, fit
     from superpoint.training.module import SegmentationModule
     from superpoint.training.patches import count_labels
-    from superpoint.training.recipe import Recipe
 
     started = time.perf_counter()
+    needs_superpixels = check_loss(settings.loss, loss_settings(settings))
+    accelerator = {"cuda": "gpu"}.get(settings.device, settings.device)
+    check_machine(accelerator, settings.precision, tensorboard=settings.tensorboard)
     resume = _resume_from(settings)
+    before = load_module(resume).recipe if resume is not None else None
     table = read_class_table(settings.classes) if settings.classes else None
-    rasters, masks = _open(settings.raster, settings.labels, settings.bands, table)
-    bands = rasters[0].bands
-    classes = _common_classes(masks)
-    if resume is None:
-        scaling = _pooled_scaling(rasters, settings.cache)
-    else:
-        recipe = load_module(resume).recipe
-        scaling = Scaling(low=recipe.scaling_low, high=recipe.scaling_high)
-    sources = [LabelledRaster(raster=r, mask=m, scaling=scaling) for r, m in zip(rasters, masks, strict=True)]
-    checked = _open(settings.validation_raster, settings.validation_labels, bands, table or classes)
-    validation = [LabelledRaster(raster=r, mask=m, scaling=scaling) for r, m in zip(*checked, strict=True)]
-    if resume is not None and recipe.band_numbers != bands:
-        raise InputError(f"{resume} was trained on the bands {_listed(recipe.band_numbers)}; give --bands alike")
+    rasters, masks = open_pairs(settings.raster, settings.labels, settings.bands, table)
+    bands, classes = rasters[0].bands, common_classes(masks)
+    scaling = _scaling_of(before) if before is not None else pooled_scaling(rasters, settings.cache)
+    sources = sources_of(rasters, masks, scaling, superpixels=needs_superpixels)
+    checked = open_pairs(settings.validation_raster, settings.validation_labels, bands, table or classes)
+    validation = sources_of(*checked, scaling)
+    if before is not None and before.band_numbers != bands:
+        raise InputError(f"{resume} was trained on the bands {listed(before.band_numbers)}; give --bands alike")
     counts = count_labels(sources, n_classes=len(classes), patch_size=settings.patch)
     if not counts.patches:
         raise InputError(
             f"no pixel of {', '.join(map(str, settings.labels))} is labelled; add points or check --labels"
         )
-    recipe = Recipe(
-        model=settings.model,
-        encoder=settings.encoder,
-        classes=classes,
-        frequencies=tuple(counts.frequencies.tolist()),
-        loss=settings.loss,
-        normalize=settings.normalize,
-        learning_rate=settings.learning_rate,
-        batch_size=settings.batch_size,
+    held_out = count_labels(validation, n_classes=len(classes), patch_size=settings.patch) if validation else None
+    decides = settings.early_stopping is not None or settings.schedule == "plateau"
+    data = data_digest(sources, counts, *((validation, held_out) if decides else ((), None)))
+    start = start_of(settings, len(bands), before)
+    recipe = recipe_of(settings, start, classes=classes, scaling=scaling, bands=bands, counts=counts, data=data)
+    module = SegmentationModule(recipe, pretrained=before is None, encoder_file=start.file)
+    patches = LabelledPatches(
+        sources,
+        counts.patches,
         patch_size=settings.patch,
-        scaling_low=scaling.low,
-        scaling_high=scaling.high,
-        band_numbers=bands,
-        seed=settings.seed,
+        superpixels=needs_superpixels,
+        names=[raster.path for raster in rasters],
     )
-    module = SegmentationModule(recipe)
-    patches = LabelledPatches(sources, counts.patches, patch_size=settings.patch)
-    judged = None
-    if validation:
-        held_out = count_labels(validation, n_classes=len(classes), patch_size=settings.patch)
-        judged = LabelledPatches(validation, held_out.patches, patch_size=settings.patch, cores_only=True)
-    n_steps = settings.epochs * -(-len(patches) // settings.batch_size)
+    judged = (
+        LabelledPatches(validation, held_out.patches, patch_size=settings.patch, cores_only=True) if held_out else None
+    )
+    n_steps = settings.epochs * -(-len(patches) // (settings.batch_size * settings.accumulate))
     claim_folder(settings.out)
-    if resume is None:
-        for name in ("last.ckpt", "best.ckpt", "metrics.csv"):
-            (settings.out / name).unlink(missing_ok=True)
+    if before is None:
+        _clear(settings.out)
         write_document(settings.out / "settings.json", settings.model_dump(mode="json"))
     seen = 0
     with progress(f"training {settings.model}", total=n_steps, unit="steps") as advance:
@@ -136,8 +127,12 @@ def train(settings: TrainSettings) -> Training:
             epochs=settings.epochs,
             out_dir=settings.out,
             resume=resume,
-            accelerator={"cuda": "gpu"}.get(settings.device, settings.device),
+            accelerator=accelerator,
             num_workers=settings.loaders,
+            by_patch=counts.by_patch,
+            early_stopping=settings.early_stopping,
+            max_seconds=None if settings.max_time is None else 60 * settings.max_time,
+            tensorboard=settings.tensorboard,
             on_step=on_step,
             on_epoch=lambda row: _tell(row, settings.epochs),
         )
@@ -157,8 +152,19 @@ def _tell(row: dict[str, float], n_epochs: int) -> None:
     epoch = int(row["epoch"])
     if epoch % max(1, n_epochs // 10) and epoch != n_epochs:
         return
-    miou = f", val_miou {row['val_miou']:.4f}" if row.get("val_miou") is not None else ""
-    log.info("epoch %d of %d: train_loss %.5f%s", epoch, n_epochs, row["train_loss"], miou)
+    judged = f", val_loss {row['val_loss']:.5f}, val_miou {row['val_miou']:.4f}" if "val_miou" in row else ""
+    log.info("epoch %d of %d: train_loss %.5f%s", epoch, n_epochs, row["train_loss"], judged)
+
+
+def _clear(out: Path) -> None:
+    """Take away what an earlier training left."""
+    for name in ("last.ckpt", "best.ckpt", "metrics.csv"):
+        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / "tensorboard", ignore_errors=True)
+
+
+def _scaling_of(recipe: Recipe) -> Scaling:
+    return Scaling(low=recipe.scaling_low, high=recipe.scaling_high)
 
 
 def _resume_from(settings: TrainSettings) -> Path | None:
@@ -173,40 +179,3 @@ def _resume_from(settings: TrainSettings) -> Path | None:
             f"{settings.out} holds a training; give --resume to go on, --overwrite to replace it, or another --out"
         )
     return None
-
-
-def _open(
-    rasters: Sequence[Path], labels: Sequence[Path], bands: Sequence[int], table: ClassTable | None
-) -> tuple[list[Raster], list[Mask]]:
-    opened = [open_raster(path, bands=tuple(bands)) for path in rasters]
-    for raster in opened[1:]:
-        if raster.bands != opened[0].bands:
-            raise InputError(
-                f"{raster.path} has the bands {_listed(raster.bands)} and {opened[0].path} {_listed(opened[0].bands)}; "
-                f"choose the same with --bands"
-            )
-    return opened, [open_mask(path, table) for path in labels]
-
-
-def _listed(bands: Sequence[int]) -> str:
-    return ",".join(map(str, bands))
-
-
-def _common_classes(masks: Sequence[Mask]) -> ClassTable:
-    first = masks[0].classes
-    for mask in masks[1:]:
-        if mask.classes.names != first.names:
-            raise InputError(
-                f"{mask.path} has classes {', '.join(mask.classes.names)}; {masks[0].path} {', '.join(first.names)}; "
-                f"make them with one class table (--classes)"
-            )
-    return first
-
-
-def _pooled_scaling(rasters: Sequence[Raster], cache: str) -> Scaling:
-    megapixels = sum(raster.shape[0] * raster.shape[1] * n_reads(raster.dtype) for raster in rasters) / 1e6
-    with progress("statistics", total=megapixels, unit="Mpx") as advance:
-        scaling = scaling_of(rasters, cache, on_pixels=lambda n_pixels: advance(n_pixels / 1e6))
-    if scaling is None:
-        raise InputError("the training rasters hold nothing but nodata")
-    return scaling

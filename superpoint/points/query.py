@@ -76,7 +76,10 @@ def pixels_of(
     a, b, c, d, e, f = transform[:6]
     with np.errstate(invalid="ignore", over="ignore"):
         # The inverse, from the raster's corner: ~transform would put places on a pixel's very edge in the one before.
-        dx, dy, determinant = xs - c, ys - f, a * e - b * d
+        dx, dy = xs - c, ys - f
+        if b == d == 0:  # most rasters: one rounding less, and fewer places go to the pixel before theirs
+            return _floor(dy / e), _floor(dx / a)
+        determinant = a * e - b * d
         cols, rows = (e * dx - b * dy) / determinant, (a * dy - d * dx) / determinant
     return _floor(rows), _floor(cols)
 

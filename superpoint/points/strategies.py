@@ -105,17 +105,27 @@ class _Budget:
 
     n_points: int
     """Points on each mask, exactly."""
-    short: Short = "share"
-    """What a stratum with too few pixels leaves over: `share` it among the others, or `leave` it."""
 
     def __post_init__(self) -> None:
         _check_count("n_points", self.n_points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SharedBudget(_Budget):
+    """A number of points on each mask, of which some may be left over."""
+
+    short: Short = "share"
+    """What a stratum with too few pixels leaves over: `share` it among the others, which the pipeline refuses where
+    they have too few as well, or `leave` it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.short not in ("share", "leave"):
             raise InputError(f"short must be share or leave, got {self.short!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Random(_Budget):
+class Random(_SharedBudget):
     """Uniform over all labelled pixels: a rare class may get no point."""
 
     name: ClassVar[str] = "random"
@@ -152,7 +162,7 @@ class Proportional(_Budget):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Balanced(_Budget):
+class Balanced(_SharedBudget):
     """The same number of points for each class present; what does not divide evenly goes to the lowest classes.
 
     What a class with too few pixels leaves over goes to the others in equal parts (`short="share"`), so that the
@@ -177,7 +187,7 @@ class Balanced(_Budget):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Superpixel(_Budget):
+class Superpixel(_SharedBudget):
     """One point in each superpixel, the largest first, at a random labelled pixel of it; ties go to the lowest id.
 
     A superpixel without a labelled pixel is passed over: the next one takes its turn.

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
-from superpoint.errors import SuperpointError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -25,11 +23,11 @@ if TYPE_CHECKING:
     OnStep = Callable[[int, int, float], None]
     OnEpoch = Callable[[dict[str, float]], None]
 
-BEST, LAST, TABLE = "best.ckpt", "last.ckpt", "metrics.csv"
+BEST, LAST, TABLE, EVENTS = "best.ckpt", "last.ckpt", "metrics.csv", "tensorboard"
 
 
 class Progress(Callback):
-    """Calls a function with (steps done, steps in all, loss) after each step.
+    """Calls a function with (steps done, steps in all, loss) after each batch; batches make up steps.
 
     Parameters
     ----------
@@ -48,9 +46,12 @@ class Progress(Callback):
         batch: object,  # noqa: ARG002
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Report the step."""
-        total = int(trainer.num_training_batches) * (trainer.max_epochs or 0)
-        self.on_step(trainer.global_step, total, float(outputs["loss"]))
+        """Report the batch."""
+        batches_per_step = trainer.accumulate_grad_batches
+        steps_per_epoch = math.ceil(int(trainer.num_training_batches) / batches_per_step)
+        # Lightning hands out the loss as it goes into the sum of a step's gradients.
+        loss = float(outputs["loss"]) * batches_per_step
+        self.on_step(trainer.global_step, steps_per_epoch * (trainer.max_epochs or 0), loss)
 
 
 class History(Callback):
@@ -70,13 +71,8 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002  # Lightning's
-        """Add the epoch's row; stop at a loss that is no number, before the epoch is saved as the last."""
+        """Add the epoch's row."""
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        if not math.isfinite(metrics["train_loss"]):
-            raise SuperpointError(
-                f"the training loss is {metrics['train_loss']} after epoch {trainer.current_epoch + 1}; "
-                f"lower the learning rate, and check the rasters for values that are no numbers"
-            )
         self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step} | metrics)
         _replaced(self.path, self._write)
         if self.on_epoch is not None:

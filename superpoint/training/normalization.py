@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from superpoint.errors import InputError
 from superpoint.models.build import TIMM_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+"""What torchvision, and with it most others, take from red, green and blue and divide them by."""
+
+
+def imagenet_statistics(bands: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return `IMAGENET` for a number of bands, as `input_statistics` does."""
+    return _per_band(IMAGENET["mean"], bands), _per_band(IMAGENET["std"], bands)
 
 
 def input_statistics(encoder: str, weights: str, bands: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -41,9 +52,8 @@ def input_statistics(encoder: str, weights: str, bands: int) -> tuple[tuple[floa
     """
     known = _looked_up(encoder, weights)
     scale = max(1.0, *known["input_range"]) if known["input_range"] else 1.0
-    return tuple(_per_band([value / scale for value in known["mean"]], bands)), tuple(
-        _per_band([value / scale for value in known["std"]], bands)
-    )
+    mean, std = ([value / scale for value in known[name]] for name in ("mean", "std"))
+    return _per_band(mean, bands), _per_band(std, bands)
 
 
 def _looked_up(encoder: str, weights: str) -> dict[str, Any]:
@@ -55,10 +65,10 @@ def _looked_up(encoder: str, weights: str) -> dict[str, Any]:
         if encoder.startswith(TIMM_PREFIX) or isinstance(error, KeyError):
             raise InputError(f"{encoder} has no weights {weights!r}: {error}") from error
         raise InputError(
-            f"cannot download what the weights {weights!r} of {encoder} expect of their input; there must be a network, "
-            f"or give --encoder-weights a file (.safetensors, .pt)"
+            f"cannot download what the weights {weights!r} of {encoder} expect of their input; there must be a "
+            f"network, or give --encoder-weights a file (.safetensors, .pt)"
         ) from error
 
 
-def _per_band(values: list[float], bands: int) -> list[float]:
-    return [sum(values) / len(values)] if bands == 1 else [values[band % len(values)] for band in range(bands)]
+def _per_band(values: Sequence[float], bands: int) -> tuple[float, ...]:
+    return (sum(values) / len(values),) if bands == 1 else tuple(values[band % len(values)] for band in range(bands))

@@ -97,6 +97,14 @@ class Recipe:
             )
         if self.patch_size < STRIDE or self.patch_size % STRIDE:
             raise InputError(f"patch_size must be a multiple of {STRIDE}, got {self.patch_size}")
+        self._check_numbers()
+        for name, choice in CHOICES.items():
+            if getattr(self, name) not in get_args(choice):
+                raise InputError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(get_args(choice))}")
+        if (self.schedule == "cosine") != (self.schedule_epochs > 0):
+            raise InputError(f"schedule_epochs is above 0 for the cosine schedule alone, got {self.schedule_epochs}")
+
+    def _check_numbers(self) -> None:
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
         for name in ("batch_size", "accumulate", "patience"):
@@ -105,11 +113,6 @@ class Recipe:
         for name in ("seed", "weight_decay", "schedule_epochs"):
             if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
                 raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        for name, choice in CHOICES.items():
-            if getattr(self, name) not in get_args(choice):
-                raise InputError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(get_args(choice))}")
-        if (self.schedule == "cosine") != (self.schedule_epochs > 0):
-            raise InputError(f"schedule_epochs is for the cosine schedule, got {self.schedule_epochs} and {self.schedule}")
         if not 0 <= self.radiometric <= 1:
             raise InputError(f"radiometric must be from 0 to 1, got {self.radiometric}")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from superpoint.cache.evidence import EMPTY, final_labels, labels_digest, read_stages, read_tally, write_evidence
+from superpoint.cache.evidence import EMPTY, evidence_digest, final_evidence, read_stages, read_tally, write_evidence
 from superpoint.errors import UnreachableError
 from superpoint.labels.evidence import PseudoLabels
 from superpoint.labels.vote import Tally, VoteRule, elect, tally_votes
@@ -55,7 +55,9 @@ def test_votes_and_stages_come_back_as_they_were_in_their_order(tmp_path: Path, 
     assert list(found) == list(stages)
     for name, expected in stages.items():
         same(found[name], expected)
-    same(final_labels(path, labels_digest(stages["propagate"])), stages["propagate"])
+    votes, final = final_evidence(path, evidence_digest(tally, stages["propagate"]))
+    same(final, stages["propagate"])
+    same(votes, tally, ("superpixels", "values", "counts", "weights"))
 
 
 def test_the_tables_are_plain_parquet(tmp_path: Path, tally: Tally) -> None:
@@ -71,7 +73,9 @@ def test_the_tables_are_plain_parquet(tmp_path: Path, tally: Tally) -> None:
 def test_a_vote_without_points_labels_nothing(tmp_path: Path) -> None:
     nobody = tally_votes(np.zeros(0, np.uint32), np.zeros(0, np.uint8))
     path = written(tmp_path, nobody, {"vote": elect(nobody, VoteRule())})
-    same(final_labels(path, labels_digest(EMPTY)), EMPTY)
+    votes, final = final_evidence(path, evidence_digest(nobody, EMPTY))
+    same(final, EMPTY)
+    assert len(votes) == 0
 
 
 def test_the_same_evidence_is_the_same_bytes(tmp_path: Path, tally: Tally) -> None:
@@ -82,8 +86,8 @@ def test_the_same_evidence_is_the_same_bytes(tmp_path: Path, tally: Tally) -> No
 
 def test_labels_that_are_gone_or_others_are_not_painted(tmp_path: Path, tally: Tally) -> None:
     path = written(tmp_path, tally, {"vote": labels(5)})
-    with pytest.raises(UnreachableError, match="has other labels beside it than were written; run the same command"):
-        final_labels(path, labels_digest(labels(6)))
+    with pytest.raises(UnreachableError, match="has other votes beside it than were written; run the same command"):
+        final_evidence(path, evidence_digest(tally, labels(6)))
     Path(path.replace(".zarr", ".superpixels.parquet")).unlink()
     with pytest.raises(UnreachableError, match="run the same command again"):
-        final_labels(path, labels_digest(labels(5)))
+        final_evidence(path, evidence_digest(tally, labels(5)))

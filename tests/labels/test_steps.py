@@ -97,12 +97,12 @@ def test_the_nearest_labelled_superpixel_gives_its_class() -> None:
     assert classes_of(filled) == {1: 4, 2: 4, 3: 4, 4: 2, 5: 2}  # 3 lies in the middle: the lowest id
 
 
-def test_what_is_filled_has_no_votes_and_says_so_and_the_rest_keeps_its_evidence() -> None:
+def test_what_is_filled_says_so_and_what_was_known_of_votes_stays() -> None:
     before = labelled({1: 4, 3: IGNORE}, share=0.5, votes=2, flags=Flag.CONFLICT | Flag.TIED)
     filled = FillNearest()(before, chain([0] * 3))
     assert filled.superpixels.tolist() == [1, 2, 3]
-    assert filled.shares.tolist() == [0.5, 0, 0]
-    assert filled.votes.tolist() == [2, 0, 0]
+    assert filled.shares.tolist() == [0.5, 0, 0.5]
+    assert filled.votes.tolist() == [2, 0, 2]
     tied = Flag.CONFLICT | Flag.TIED
     assert filled.flags.tolist() == [tied, Flag.FILLED, tied | Flag.FILLED]
     assert [c.dtype for c in (filled.superpixels, filled.classes, filled.shares, filled.votes, filled.flags)] == [
@@ -171,7 +171,7 @@ def test_a_label_is_kept_unless_its_neighbours_may_overrule_it() -> None:
     overruled = Propagate(seed_weight=0.1)(labels, graph)
     assert classes_of(overruled) == {1: 2, 2: 2, 3: 2, 4: 2, 5: 2}
     assert overruled.flags.tolist() == [0, 0, 0, 0, Flag.FILLED | Flag.REMOVED]
-    assert overruled.votes.tolist() == [2, 2, 2, 2, 0]
+    assert overruled.votes.tolist() == [2] * 5
     assert classes_of(Propagate(seed_weight=5)(labels, graph))[5] == 0
 
 

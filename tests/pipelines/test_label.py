@@ -270,7 +270,7 @@ def test_shares_are_the_votes_for_each_class_over_all_votes(make_raster: Callabl
     np.testing.assert_array_equal(shares.argmax(axis=0)[voted], array(mask)[voted])
     with rasterio.open(tmp_path / "out.shares.tif") as dataset:
         assert dataset.descriptions == mask.classes.names
-        np.testing.assert_array_equal(dataset.read(), shares)
+        np.testing.assert_array_equal(dataset.read(), np.where(voted, shares, np.nan))
 
 
 def test_steps_follow_the_vote_in_their_order_and_each_is_kept(
@@ -281,6 +281,9 @@ def test_steps_follow_the_vote_in_their_order_and_each_is_kept(
     (mask,) = label(settings(make_raster(FLAT), points, **improve))
     assert (array(mask) == 1).all()
     assert mask.coverage == 1
+    assert [(one.name, one.n_labelled, one.n_gained, one.n_lost) for one in mask.steps] == [
+        ("vote", 2, 2, 0), ("remove-suspects", 1, 0, 1), ("fill-nearest", 48, 47, 0)
+    ]  # fmt: skip
     stages = read_stages(mask.path)
     assert list(stages) == ["vote", "remove-suspects", "fill-nearest"]
     assert [int((labels.classes != IGNORE).sum()) for labels in stages.values()] == [2, 1, 48]
@@ -291,6 +294,43 @@ def test_steps_follow_the_vote_in_their_order_and_each_is_kept(
     assert plain.path != mask.path
     with pytest.raises(InputError, match=r"improve-parameter takes STEP\.NAME=VALUE, got 'propagate\.sigma'"):
         label(settings(make_raster(FLAT), points, improve_parameter={"propagate.sigma": 1}))
+
+
+def test_a_step_may_come_twice_and_the_last_one_is_painted(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    points = points_file(tmp_path, [(5, 5, "a"), (6, 6, "b"), (90, 110, "b")])
+    asked = {
+        "improve": "fill-nearest,remove-suspects,fill-nearest",
+        "improve_parameter": {"remove-suspects.outlier": 1},
+    }
+    (mask,) = label(settings(make_raster(hills(FLAT.shape[1:])), points, **asked))
+    assert list(read_stages(mask.path)) == ["vote", "fill-nearest", "remove-suspects", "fill-nearest 2"]
+    assert [one.n_lost > 0 for one in mask.steps] == [False, False, True, False]
+    assert mask.coverage == 1
+
+
+def test_who_set_a_point_is_in_the_key_also_where_nobody_is_balanced(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [(5, 5, "b", "ann"), (5, 5, "b", "bob"), (6, 6, "a", "ann")]
+    points = tmp_path / "points.csv"
+    pd.DataFrame(rows, columns=["row", "col", "class", "who"]).to_csv(points, index=False)
+    raster = make_raster(FLAT)
+    (one,) = label(settings(raster, points))
+    (two,) = label(settings(raster, points, annotator_column="who"))
+    assert (array(one)[5, 5], array(two)[5, 5]) == (0, 1)
+    assert (one.points["duplicate"], two.points["duplicate"]) == (1, 0)
+
+
+def test_a_raster_without_a_vote_is_unlabelled_also_with_shares(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    east = Affine(10, 0, 501_200, 0, -10, 5_000_000)
+    rasters = [make_raster(FLAT, name="west.tif"), make_raster(FLAT, name="east.tif", transform=east)]
+    (x, y) = PLACE @ (5.5, 5.5)
+    gpd.GeoDataFrame({"class": ["a"]}, geometry=gpd.points_from_xy([x], [y]), crs=32633).to_file(tmp_path / "p.gpkg")
+    _, nothing = label(settings(rasters, tmp_path / "p.gpkg", shares=True))
+    assert nothing.coverage == 0
+    assert not array(nothing, "class_share_0").any()
 
 
 # --- several files, and polygons
@@ -316,6 +356,22 @@ def test_a_column_says_which_raster_a_pixel_is_of(make_raster: Callable[..., Pat
     one, two = label(settings(rasters, points, raster_column="scene"))
     assert (array(one)[5, 5], array(two)[5, 5]) == (0, 1)
     assert {state: count for state, count in one.all_points.items() if count} == {"used": 2, "outside": 1}
+
+
+def test_pixels_that_lie_on_every_raster_are_refused_and_names_that_several_have(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    rasters = [make_raster(FLAT, name=f"{place}.tif") for place in ("one", "two")]
+    points = points_file(tmp_path, [(5, 5, "a")])
+    with pytest.raises(
+        InputError, match=r"pixel rows and columns, which lie on each of the 2 rasters"
+    ):
+        label(settings(rasters, points))
+    (tmp_path / "sub").mkdir()
+    twin = (tmp_path / "one.tif").rename(tmp_path / "sub" / "two.tif")
+    pd.DataFrame([(5, 5, "a", "two")], columns=["row", "col", "class", "scene"]).to_csv(points, index=False)
+    with pytest.raises(InputError, match=r"name the raster 'two', and 2 are called so: .*; give more of the path"):
+        label(settings([twin, rasters[1]], points, raster_column="scene"))
 
 
 def test_polygons_are_burned_in_and_each_is_one_row_of_the_account(
@@ -369,6 +425,18 @@ def test_the_output_is_a_cog_with_its_evidence_and_account_beside_it(
         np.testing.assert_array_equal(evidence.read(2), array(mask, "votes"))
     states = pd.read_parquet(output.with_suffix(".points.parquet"))["state"].value_counts().to_dict()
     assert states == {state: count for state, count in mask.points.items() if count}
+
+
+def test_a_killed_export_is_finished_by_the_same_command(make_raster: Callable[..., Path], tmp_path: Path) -> None:
+    output = tmp_path / "out" / "mask.tif"
+    points = points_file(tmp_path, some_points((150, 200), 100))
+    call = settings(make_raster(hills()), points, output=output, shares=True)
+    label(call)
+    whole = {path.name for path in output.parent.iterdir()}
+    for gone in ("mask.tif", "mask.shares.tif"):
+        (output.parent / gone).unlink()
+        label(call)
+        assert {path.name for path in output.parent.iterdir()} == whole
 
 
 @pytest.mark.parametrize("name", ["mask.tif", "mask.evidence.tif", "mask.points.parquet"])

@@ -12,12 +12,17 @@ import rasterio
 import torch
 from smallworld import CLASSES, two_fields, write_raster
 
+from superpoint.cache.groups import load_group
+from superpoint.cache.masks import open_mask
 from superpoint.errors import InputError
 from superpoint.pipelines.evaluate import evaluate
 from superpoint.pipelines.label import label
 from superpoint.pipelines.predict import predict
 from superpoint.pipelines.settings import EvaluateSettings, LabelSettings, PredictSettings, TrainSettings
 from superpoint.pipelines.train import Training, train
+from superpoint.pipelines.trainingdata import label_map_of
+from superpoint.tiles import Window
+from superpoint.training.checkpoint import load_module
 
 if TYPE_CHECKING:
     from smallworld import Files
@@ -279,3 +284,87 @@ def test_a_resampled_mask_is_refused(files: Files) -> None:
     smooth = write_raster(files.folder / "smooth.tif", (files.mask * 0.7)[None].astype(np.float32))
     with pytest.raises(InputError, match=r"value 0\.7 is no class; was the mask resampled"):
         train_files(files, smooth, classes=files.classes)
+
+
+def test_superpixels_of_the_pseudo_mask_take_part_in_a_loss(files: Files) -> None:
+    mask = Path(label_files(files).path)
+    without = train_files(files, mask, "without", loss="partial-cross-entropy")
+    given = train_files(files, mask, "given", loss="partial-cross-entropy + superpixel-consistency")
+    assert given.history[0]["train_loss"] > without.history[0]["train_loss"]
+    (label_map,) = (files.folder / "cache" / "label-maps").glob("*.zarr")
+    label_map.rename(label_map.with_name("elsewhere"))
+    with pytest.raises(InputError, match=r"the label map of .* is not in .*label-maps; run the same label command"):
+        train_files(files, mask, "gone", loss="partial-cross-entropy + superpixel-consistency")
+
+
+def test_the_label_map_of_a_pseudo_mask_is_the_one_that_was_painted(files: Files) -> None:
+    mask = open_mask(Path(label_files(files).path))
+    label_map = load_group(label_map_of(mask))
+    whole = Window(row=0, col=0, n_rows=200, n_cols=260)
+    values, ids = mask.read(whole), label_map.read("labels", whole)
+    assert all(len(np.unique(values[ids == one])) == 1 for one in np.unique(ids))
+
+
+def test_superpixels_of_a_plain_mask_are_refused(files: Files) -> None:
+    with pytest.raises(InputError, match=r"truth\.tif does not say which superpixels it was made of"):
+        train_files(files, files.truth, classes=files.classes, loss="dice + superpixel-consistency")
+
+
+def test_a_loss_is_judged_before_anything_is_read(files: Files) -> None:
+    for loss, message in (("dice + nonsense", "unknown loss 'nonsense'"), ("2*", "cannot read '2\\*'")):
+        with pytest.raises(InputError, match=message):
+            train_files(files, files.folder / "typo.tif", loss=loss)
+    with pytest.raises(InputError, match="takes no class_weights"):
+        train_files(files, files.folder / "typo.tif", class_weights="balanced")
+
+
+def test_what_the_settings_say_is_in_the_recipe_of_the_checkpoint(files: Files) -> None:
+    training = train_files(
+        files, files.truth, classes=files.classes, loss="partial-focal", class_weights="balanced", gamma=1.5,
+        sampling="balanced", radiometric=0.5, schedule="cosine", optimizer="adamw", weight_decay=0.01, accumulate=2,
+        input_statistics="imagenet", precision=32,
+    )  # fmt: skip
+    recipe = load_module(Path(training.last)).recipe
+    shares = list(training.class_frequencies.values())
+    assert recipe.class_weights == pytest.approx([1 / (2 * share) for share in shares])
+    assert (recipe.loss, recipe.gamma, recipe.sampling, recipe.radiometric) == ("partial-focal", 1.5, "balanced", 0.5)
+    assert (recipe.schedule, recipe.schedule_epochs, recipe.optimizer) == ("cosine", 1, "adamw")
+    assert (recipe.accumulate, recipe.weight_decay, recipe.precision) == (2, 0.01, "32")
+    assert recipe.input_mean == (0.485, 0.456, 0.406)
+
+
+def test_weights_from_a_file_are_not_needed_any_more_to_resume(files: Files) -> None:
+    first = train_files(files, files.truth, "first", classes=files.classes)
+    file = files.folder / "mine.ckpt"
+    Path(first.last).rename(file)
+    train_files(files, files.truth, classes=files.classes, encoder_weights=str(file))
+    file.unlink()
+    resumed = train_files(files, files.truth, classes=files.classes, encoder_weights=str(file), epochs=2, resume=True)
+    assert load_module(Path(resumed.last)).recipe.encoder_weights == "mine.ckpt"
+    with pytest.raises(InputError, match=r"--encoder-weights .*mine\.ckpt does not exist"):
+        train_files(files, files.truth, "other", classes=files.classes, encoder_weights=str(file))
+
+
+def test_a_resume_on_other_data_is_refused(files: Files) -> None:
+    train_files(files, files.truth, classes=files.classes)
+    mask = files.mask.copy()
+    mask[:8, :8] = mask[:8, :8][::-1]
+    mask[0, 0] = 1 - mask[0, 0]
+    other = write_raster(files.folder / "other.tif", mask[None], nodata=255)
+    with pytest.raises(InputError, match=r"last\.ckpt was trained on other rasters or labels, or they changed since"):
+        train_files(files, other, classes=files.classes, epochs=2, resume=True)
+
+
+def test_what_needs_validation_data_says_so_at_once() -> None:
+    for settings in ({"early_stopping": 3}, {"schedule": "plateau"}):
+        with pytest.raises(ValueError, match="looks at val_loss; give --validation-raster"):
+            TrainSettings(raster=["a.tif"], labels=["b.tif"], out="model", **settings)
+
+
+def test_a_training_anew_leaves_nothing_of_the_one_before(files: Files) -> None:
+    train_files(files, files.truth, classes=files.classes)
+    (files.folder / "model" / "tensorboard").mkdir()
+    train_files(files, files.truth, classes=files.classes, overwrite=True)
+    assert sorted(path.name for path in (files.folder / "model").iterdir()) == [
+        "last.ckpt", "metrics.csv", "settings.json",
+    ]  # fmt: skip

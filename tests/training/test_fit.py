@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,16 +15,17 @@ import pytest
 import torch
 
 from superpoint.classes import ClassTable
-from superpoint.errors import InputError, SuperpointError
+from superpoint.errors import InputError, MissingExtraError, SuperpointError
 from superpoint.training.checkpoint import load_module, read_checkpoint
 from superpoint.training.dataset import LabelledPatches
 from superpoint.training.fit import FitResult, fit
 from superpoint.training.module import SegmentationModule
 from superpoint.training.patches import count_labels
 from superpoint.training.recipe import Recipe
+from superpoint.training.schedules import cosine_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 
 PATCH_SIZE = 64
 EPOCHS = 3
+FIRST_SETTINGS = (
+    "model", "encoder", "encoder_weights", "classes", "frequencies", "loss", "normalize", "learning_rate", "batch_size",
+    "patch_size", "scaling_low", "scaling_high", "band_numbers", "seed",
+)  # fmt: skip
+"""What recipes had at first."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Stripes:
     seed: int
     shape: tuple[int, int] = (192, 138)
     fill: float = 0.0
+    turned_round: bool = False
 
     def image(self, window: Window) -> NDArray[np.float32]:
         noise = np.random.default_rng(self.seed).normal(size=(2, *self.shape)) * 0.1
@@ -49,7 +57,8 @@ class Stripes:
 
     def labels(self, window: Window) -> NDArray[np.uint8]:
         known = np.random.default_rng(self.seed + 1).random(self.shape) < 0.1
-        return np.where(known, self._classes(), 255).astype(np.uint8)[window.slices]
+        classes = 1 - self._classes() if self.turned_round else self._classes()
+        return np.where(known, classes, 255).astype(np.uint8)[window.slices]
 
     def _classes(self) -> NDArray[np.intp]:
         return np.indices(self.shape)[self.seed % 2] // 30 % 2
@@ -64,8 +73,8 @@ class Work:
     validation: LabelledPatches
 
 
-def work(*, training: Stripes | None = None, **changes: object) -> Work:
-    sources, held_out = [training or Stripes(0)], [Stripes(3)]
+def work(*, training: Stripes | None = None, held: Stripes | None = None, **changes: object) -> Work:
+    sources, held_out = [training or Stripes(0)], [held or Stripes(3)]
     counted = count_labels(sources, n_classes=2, patch_size=PATCH_SIZE)
     held_out_patches = count_labels(held_out, n_classes=2, patch_size=PATCH_SIZE).patches
     values: dict[str, object] = {
@@ -100,6 +109,11 @@ def run(job: Work, out_dir: Path, *, epochs: int = EPOCHS, **settings: object) -
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     others = other.state_dict()
     return all(torch.equal(value, others[name]) for name, value in one.state_dict().items())
+
+
+def rate_in(checkpoint: Path) -> float:
+    rate: float = read_checkpoint(checkpoint)["optimizer_states"][0]["param_groups"][0]["lr"]
+    return rate
 
 
 class StoppedError(Exception):
@@ -153,6 +167,147 @@ def test_a_run_stopped_within_an_epoch_and_resumed_ends_with_the_weights_of_one_
     assert same_weights(load_module(result.best), load_module(uninterrupted[1].best))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "cosine", "schedule_epochs": EPOCHS, "optimizer": "adamw", "weight_decay": 0.1, "accumulate": 3},
+        {"sampling": "balanced", "radiometric": 1.0, "precision": "bf16-mixed"},
+    ],
+)
+def test_a_resume_is_exact_whatever_the_recipe_asks_for(out_dir: Path, changes: dict[str, object]) -> None:
+    changes = {"batch_size": 2, **changes}
+    straight, resumed = work(**changes), work(**changes)
+    by_patch = count_labels(straight.training.sources, n_classes=2, patch_size=PATCH_SIZE).by_patch
+    whole = run(straight, out_dir / "straight", by_patch=by_patch)
+    with pytest.raises(StoppedError):
+        run(work(**changes), out_dir / "halting", by_patch=by_patch, on_epoch=raising_after(2))
+    result = run(resumed, out_dir / "halting", by_patch=by_patch, resume=out_dir / "halting" / "last.ckpt")
+    assert same_weights(resumed.module, straight.module)
+    assert result.history == whole.history
+    assert rate_in(result.last) == rate_in(whole.last)
+
+
+def raising_after(epoch: int) -> Callable[[dict[str, float]], None]:
+    def on_epoch(row: dict[str, float]) -> None:
+        if row["epoch"] == epoch:
+            raise StoppedError
+
+    return on_epoch
+
+
+def test_a_plateau_lowers_the_rate_and_counts_on_over_a_resume(out_dir: Path) -> None:
+    """What is validated on has its classes turned round: the better the network learns, the higher `val_loss`."""
+
+    def job() -> Work:
+        return work(schedule="plateau", patience=1, held=Stripes(3, turned_round=True), learning_rate=1e-2)
+
+    straight, resumed = job(), job()
+    whole = run(straight, out_dir / "straight", epochs=7)
+    run(job(), out_dir / "halting", epochs=5)
+    result = run(resumed, out_dir / "halting", epochs=7, resume=out_dir / "halting" / "last.ckpt")
+    assert rate_in(whole.last) == pytest.approx(1e-3)
+    assert same_weights(resumed.module, straight.module)
+    assert result.history == whole.history
+
+
+def test_a_cosine_ends_near_zero(out_dir: Path) -> None:
+    result = run(work(schedule="cosine", schedule_epochs=EPOCHS), out_dir)
+    assert rate_in(result.last) == 1e-3 * cosine_rate(5, 6) < 1e-4
+
+
+def test_a_cosine_is_not_resumed_to_another_end(out_dir: Path) -> None:
+    run(work(schedule="cosine", schedule_epochs=1), out_dir, epochs=1)
+    with pytest.raises(InputError, match=r"other settings \(schedule_epochs\)"):
+        run(work(schedule="cosine", schedule_epochs=2), out_dir, epochs=2, resume=out_dir / "last.ckpt")
+
+
+def test_a_training_ends_early_when_the_validation_loss_stays_up_and_stays_ended(out_dir: Path) -> None:
+    def job() -> Work:
+        return work(held=Stripes(3, turned_round=True), learning_rate=1e-2)
+
+    result = run(job(), out_dir, epochs=9, early_stopping=2)
+    losses = [row["val_loss"] for row in result.history]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 2 < 9
+    assert run(job(), out_dir, epochs=9, early_stopping=2, resume=result.last).history == result.history
+
+
+def test_a_time_limit_ends_after_a_whole_epoch_and_a_resume_goes_on_exactly(
+    uninterrupted: tuple[Work, FitResult], out_dir: Path
+) -> None:
+    first = run(work(), out_dir, max_seconds=1e-6)
+    assert len(first.history) == 1
+    resumed = work()
+    assert run(resumed, out_dir, resume=first.last).history == uninterrupted[1].history
+    assert same_weights(resumed.module, uninterrupted[0].module)
+
+
+@pytest.mark.parametrize("asked", [{"early_stopping": 2}, {"schedule": "plateau"}])
+def test_what_looks_at_the_validation_loss_needs_validation_data(out_dir: Path, asked: dict[str, object]) -> None:
+    job = work(**{name: value for name, value in asked.items() if name == "schedule"})
+    settings = {name: value for name, value in asked.items() if name != "schedule"}
+    with pytest.raises(InputError, match="looks at the validation loss: give validation data"):
+        fit(job.module, job.training, epochs=1, out_dir=out_dir, accelerator="cpu", **settings)
+
+
+def test_accumulated_batches_are_one_step_and_their_mean_loss_is_told(out_dir: Path) -> None:
+    told: list[tuple[int, int, float]] = []
+    result = run(work(batch_size=2, accumulate=3), out_dir, epochs=1, on_step=lambda *step: told.append(step))
+    # Four batches in steps of three and one.
+    assert [step[:2] for step in told] == [(0, 2), (0, 2), (1, 2), (2, 2)]
+    assert np.mean([loss for _, _, loss in told]) == pytest.approx(result.history[0]["train_loss"])
+
+
+def test_half_precision_without_a_gpu_is_refused(out_dir: Path) -> None:
+    with pytest.raises(InputError, match="16-mixed needs a GPU; on a CPU take 32 or bf16-mixed"):
+        run(work(precision="16-mixed"), out_dir)
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is not None, reason="it is installed")
+def test_tensorboard_that_is_not_installed_is_asked_for(out_dir: Path) -> None:
+    with pytest.raises(MissingExtraError, match="install it with: pip install tensorboard"):
+        run(work(), out_dir, tensorboard=True)
+
+
+def test_a_resume_with_other_data_is_refused_and_an_old_checkpoint_does_not_know(out_dir: Path) -> None:
+    run(work(data="one"), out_dir, epochs=1)
+    last = out_dir / "last.ckpt"
+    with pytest.raises(InputError, match="was trained on other rasters or labels, or they changed since"):
+        run(work(data="two"), out_dir, epochs=2, resume=last)
+    assert len(run(work(), out_dir, epochs=2, resume=last).history) == 2
+
+
+def test_a_checkpoint_from_before_there_were_more_settings_loads_and_goes_on(
+    uninterrupted: tuple[Work, FitResult], out_dir: Path
+) -> None:
+    first = run(work(), out_dir, epochs=1)
+    checkpoint = read_checkpoint(first.last)
+    recipe = checkpoint["hyper_parameters"]["recipe"]
+    checkpoint["hyper_parameters"]["recipe"] = {name: recipe[name] for name in FIRST_SETTINGS}
+    torch.save(checkpoint, first.last)
+    assert load_module(first.last).recipe == work().module.recipe
+    resumed = work()
+    run(resumed, out_dir, resume=first.last)
+    assert same_weights(resumed.module, uninterrupted[0].module)
+
+
+LOSSES_OF_LABELS = [
+    "weighted-masked-mse", "partial-cross-entropy", "partial-focal", "dice", "lovasz-softmax",
+    "partial-cross-entropy + 0.5*dice",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", LOSSES_OF_LABELS)
+def test_every_loss_learns_one_image_by_heart(out_dir: Path, loss: str) -> None:
+    job = work(training=Stripes(0, shape=(60, 64)), model="unet", loss=loss, batch_size=2, learning_rate=3e-3)
+    (patch,) = job.training.patches
+    often = LabelledPatches(job.training.sources, [patch] * 60, patch_size=PATCH_SIZE)
+    fit(job.module, often, epochs=2, out_dir=out_dir, accelerator="cpu")
+    image, labels = job.training[0]
+    with torch.inference_mode():
+        predicted = job.module.eval()(image[None])[0].argmax(dim=0)
+    assert (predicted == labels)[labels != 255].float().mean() > 0.99
+
+
 def test_a_checkpoint_alone_rebuilds_the_network(uninterrupted: tuple[Work, FitResult]) -> None:
     job, result = uninterrupted
     rebuilt = load_module(result.last)
@@ -181,7 +336,7 @@ def test_the_table_of_epochs_is_the_history(uninterrupted: tuple[Work, FitResult
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert rows == list(result.history)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert set(rows[0]) == {"epoch", "step", "train_loss", "val_miou"}
+    assert set(rows[0]) == {"epoch", "step", "train_loss", "val_loss", "val_miou"}
     assert sorted(path.name for path in result.last.parent.iterdir()) == ["best.ckpt", "last.ckpt", "metrics.csv"]
 
 
@@ -221,7 +376,9 @@ def test_a_network_that_cannot_learn_from_one_patch_says_so(out_dir: Path) -> No
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_it_is_saved(out_dir: Path) -> None:
-    with pytest.raises(SuperpointError, match="training loss is nan after epoch 1; lower the learning rate"):
+    with pytest.raises(
+        SuperpointError, match=r"loss is nan in batch 1 of epoch 1 \(source 0 at row \d+, col \d+; .*and 1"
+    ):
         run(work(training=Stripes(0, fill=float("nan"))), out_dir)
     assert not list(out_dir.iterdir())
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superpoint.errors import InputError
-from superpoint.training.dataset import EpochShuffle, LabelledPatches
+from superpoint.training.dataset import BalancedDraw, EpochShuffle, LabelledPatches
 from superpoint.training.patches import count_labels, lattice, padded, patch_windows
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Arrays:
 
     def labels(self, window: Window) -> NDArray[np.uint8]:
         return read_only(self.classes[window.slices])
+
+    def superpixels(self, window: Window) -> NDArray[np.uint32]:
+        return np.arange(1, self.classes.size + 1, dtype=np.uint32).reshape(self.shape)[window.slices]
 
 
 def read_only[T: np.generic](view: NDArray[T]) -> NDArray[T]:
@@ -168,3 +171,58 @@ def test_the_order_is_a_permutation_of_the_seed_and_the_epoch_alone() -> None:
     assert list(fresh) == list(fresh) == order(1, 3)
     assert sorted(fresh) == list(range(50))
     assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_superpixels_come_along_and_are_nodata_beyond_the_edge_of_a_small_raster() -> None:
+    source = raster((3, 40), labelled=1.0)
+    patches = count_labels([source], n_classes=3, patch_size=16).patches
+    image, labels, ids = LabelledPatches([source], patches, patch_size=16, superpixels=True)[1]
+    assert (image.shape, labels.shape, ids.dtype) == ((2, 16, 16), (16, 16), torch.int64)
+    np.testing.assert_array_equal(ids[:3], np.arange(1, 121).reshape(3, 40)[:, 16:32])
+    assert (ids[3:] == 0).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_classes_of_each_patch_are_those_in_its_window(seed: int) -> None:
+    source = raster((40, 50), seed=seed, labelled=0.01)
+    counted = count_labels([source], n_classes=4, patch_size=16)
+    expected = [np.bincount(source.classes[p.window.slices].ravel(), minlength=256)[:4] for p in counted.patches]
+    np.testing.assert_array_equal(counted.by_patch, np.array(expected).reshape(-1, 4))
+
+
+def test_the_digest_of_labels_is_that_of_their_values() -> None:
+    def digest(source: Arrays) -> str:
+        return count_labels([source], n_classes=3, patch_size=16).digest
+
+    one, other = raster((40, 50)), raster((40, 50))
+    assert digest(one) == digest(other)
+    other.classes[39, 49] = (int(other.classes[39, 49]) + 1) % 3
+    assert digest(one) != digest(other)
+
+
+def test_balanced_draws_make_each_class_as_often_the_reason() -> None:
+    by_patch = np.array([[100, 0, 0], [100, 0, 0], [100, 4, 0], [50, 1, 0]])
+    draw = BalancedDraw(by_patch, seed=0)
+    by_hand = [(100 / 350 + 0) / 2, (100 / 350 + 0) / 2, (100 / 350 + 4 / 5) / 2, (50 / 350 + 1 / 5) / 2]
+    np.testing.assert_allclose(draw.probabilities, by_hand)
+    drawn = [item for epoch in range(2000) for item in epoch_of(draw, epoch)]
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), by_hand, atol=0.02)  # five deviations of 8000 draws
+
+
+def test_balanced_draws_make_a_rare_class_as_common_as_can_be() -> None:
+    by_patch = np.repeat([[100, 0], [0, 100]], [19, 1], axis=0)
+    drawn = [item for epoch in range(200) for item in epoch_of(BalancedDraw(by_patch, seed=1), epoch)]
+    assert by_patch[drawn, 1].sum() / by_patch[drawn].sum() == pytest.approx(0.5, abs=0.04)  # of 4000 draws
+
+
+def test_balanced_draws_follow_from_the_seed_and_the_epoch_alone() -> None:
+    by_patch = np.random.default_rng(0).integers(1, 9, (50, 3))
+    one, other = BalancedDraw(by_patch, seed=1), BalancedDraw(by_patch, seed=1)
+    epoch_of(other, 5)
+    assert epoch_of(one, 3) == epoch_of(other, 3) != epoch_of(other, 4)
+    assert len(one) == len(epoch_of(one, 0)) == 50
+
+
+def epoch_of(order: EpochShuffle, epoch: int) -> list[int]:
+    order.set_epoch(epoch)
+    return list(order)

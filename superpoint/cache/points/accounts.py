@@ -23,7 +23,7 @@ from superpoint.points.account import State, sums
 from superpoint.points.naming import is_called
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -39,6 +39,9 @@ ROW_GROUP = 262_144
 """Rows that are put together and written at a time."""
 CONTRADICTIONS = b"superpoint:contradictions"
 """Key of the file's metadata under which sentences on the attribute tables are, as a JSON list."""
+SUMS = b"superpoint:sums"
+"""Key under which the number of all rows in each state is, as JSON, where the account holds but those on a raster."""
+OUTCOME = ("state", "reason", "raster", "superpixel", "pixel_row", "pixel_col")
 
 _REPEATED = ["file", "class", "annotator", "state", "raster"]
 _WHOLE = 1e-6  # what a share as float32 is off
@@ -50,14 +53,23 @@ _PLAIN = {
 }
 
 
-def account_parquet(table: PointTable, match: ClassMatch, account: Account) -> bytes:
+def account_parquet(
+    table: PointTable, match: ClassMatch, account: Account, *, all_rows: Mapping[str, int] | None = None
+) -> bytes:
     """Return an account as the bytes of a GeoParquet file; see `write_account`."""
     sink = pa.BufferOutputStream()
-    write_account(sink, table, match, account)
+    write_account(sink, table, match, account, all_rows=all_rows)
     return bytes(sink.getvalue().to_pybytes())
 
 
-def write_account(file: BinaryIO | Path, table: PointTable, match: ClassMatch, account: Account) -> None:
+def write_account(
+    file: BinaryIO | Path,
+    table: PointTable,
+    match: ClassMatch,
+    account: Account,
+    *,
+    all_rows: Mapping[str, int] | None = None,
+) -> None:
     """Write an account as GeoParquet, or as Parquet where all files are of pixels.
 
     Parameters
@@ -70,6 +82,8 @@ def write_account(file: BinaryIO | Path, table: PointTable, match: ClassMatch, a
         Why classes could not be read.
     account : Account
         What became of them; only its rows are written.
+    all_rows : mapping of str to int, optional
+        Number of all rows of the table in each state, where the account is not kept of all: goes to the metadata.
 
     Notes
     -----
@@ -79,14 +93,17 @@ def write_account(file: BinaryIO | Path, table: PointTable, match: ClassMatch, a
     contradictions in the attribute tables are in the metadata, see `CONTRADICTIONS`.
     """
     writing = _Writing(table=table, match=match, account=account)
-    schema = writing.group(0, 0).schema.with_metadata(writing.metadata)
+    said = {SUMS: json.dumps(dict(all_rows)).encode()} if all_rows else {}
+    schema = writing.group(0, 0).schema.with_metadata(writing.metadata | said)
     with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=_REPEATED) as writer:
         for start in range(0, len(account), ROW_GROUP):
             writer.write_table(writing.group(start, min(start + ROW_GROUP, len(account))).cast(schema))
 
 
-def with_earlier(account: bytes, earlier: bytes) -> bytes:
-    """Return an account with what rows came to in an earlier one of the same rows, where that was as good or better.
+def with_earlier(account: bytes, earlier: bytes, rasters: Sequence[str]) -> bytes:
+    """Return an account with what rows came to in an earlier one of the same rows, where that was better.
+
+    Of what is equally good the raster that comes first in `rasters` stays, as if there had been one run.
 
     A run that is tried again speaks of the rasters that failed; what rows came to on the others is in its account.
 
@@ -94,16 +111,20 @@ def with_earlier(account: bytes, earlier: bytes) -> bytes:
     ----------
     account, earlier : bytes
         As `account_parquet` returns them.
+    rasters : sequence of str
+        Names of all rasters of the run, in order.
     """
     new, old = (pq.read_table(pa.BufferReader(data)) for data in (account, earlier))
     if len(new) != len(old) or not new.schema.equals(old.schema):
         return account
-    is_better = pc.greater_equal(_ranks(old), _ranks(new))
-    columns = {
-        name: pc.if_else(is_better, old[name].combine_chunks(), new[name].combine_chunks()) for name in new.column_names
-    }
+    is_as_good = pc.equal(_ranks(old), _ranks(new))
+    is_before = pc.less(_places(old, rasters), _places(new, rasters))
+    is_better = pc.or_(pc.greater(_ranks(old), _ranks(new)), pc.and_(is_as_good, is_before))
+    for name in OUTCOME:
+        column = pc.if_else(is_better, old[name].combine_chunks(), new[name].combine_chunks())
+        new = new.set_column(new.column_names.index(name), new.schema.field(name), column)
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=new.schema), sink, compression="zstd", row_group_size=ROW_GROUP)
+    pq.write_table(new, sink, compression="zstd", row_group_size=ROW_GROUP)
     return bytes(sink.getvalue().to_pybytes())
 
 
@@ -115,6 +136,12 @@ def state_sums(account: bytes) -> dict[str, int]:
 def _ranks(table: pa.Table) -> pa.Array:
     """Return the states as numbers: the higher, the better."""
     return pc.index_in(table["state"].combine_chunks(), pa.array([state.name.lower() for state in State]))
+
+
+def _places(table: pa.Table, rasters: Sequence[str]) -> pa.Array:
+    """Return the place of each row's raster among all; beyond them where it has none."""
+    found = pc.index_in(table["raster"].combine_chunks(), pa.array(list(rasters), pa.string()))
+    return pc.fill_null(found, len(rasters))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

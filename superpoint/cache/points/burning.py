@@ -32,6 +32,8 @@ def burn(
 ) -> tuple[Longs, Longs, Longs]:
     """Return the pixels that geometries cover: of polygons those whose centre is inside, of lines all they touch.
 
+    A polygon so small that no pixel has its centre inside gives the one that a point on its surface lies in.
+
     Parameters
     ----------
     shapes : object array of shape (geometries,)
@@ -50,9 +52,12 @@ def burn(
     """
     found = [(np.zeros(0, np.int64),) * 3]
     for place in range(len(shapes)):
-        for window in _blocks(bounds[place], georeference):
-            rows, cols = _burn_block(shapes[place], window, georeference.affine)
-            found.append((rows, cols, np.full(len(rows), owners[place])))
+        parts = [
+            _burn_block(shapes[place], window, georeference.affine) for window in _blocks(bounds[place], georeference)
+        ]
+        if parts and not any(len(rows) for rows, _ in parts):
+            parts = [_pixel_on(shapes[place], georeference)]
+        found += [(rows, cols, np.full(len(rows), owners[place])) for rows, cols in parts]
     rows, cols, origins = (np.concatenate(column) for column in zip(*found, strict=True))
     return rows, cols, origins
 
@@ -70,6 +75,14 @@ def _blocks(bounds: NDArray[np.float64], georeference: Georeference) -> Iterator
     for row in range(first_row, last_row, BLOCK):
         for col in range(first_col, last_col, BLOCK):
             yield row, col, min(BLOCK, last_row - row), min(BLOCK, last_col - col)
+
+
+def _pixel_on(shape: shapely.Geometry, georeference: Georeference) -> tuple[Longs, Longs]:
+    """Return the pixel that a point on a surface lies in; none if that is outside the raster."""
+    point = shape.representative_point()
+    rows, cols = pixels_of(np.array([point.x]), np.array([point.y]), georeference.affine)
+    inside = (rows >= 0) & (rows < georeference.shape[0]) & (cols >= 0) & (cols < georeference.shape[1])
+    return rows[inside], cols[inside]
 
 
 def _burn_block(shape: shapely.Geometry, window: Window, affine: Affine) -> tuple[Longs, Longs]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from superpoint.errors import InputError
 from superpoint.points.query import is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +28,8 @@ PARQUETS = (".parquet", ".geoparquet", ".pq")
 WORLD_COLUMNS = (("x", "y"), ("easting", "northing"), ("lon", "lat"), ("longitude", "latitude"))
 GEOGRAPHIC_COLUMNS = ("lon", "longitude")
 PIXEL_COLUMNS = ("row", "col")
+WORLD_FLAGS = "--x-column and --y-column"
+PIXEL_FLAGS = "--row-column and --column-column"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class PointColumns:
         for role, name in self.named().items():
             if name not in names:
                 raise InputError(
-                    f"{path} has no {role} column {name!r}; columns: {', '.join(names)}; "
+                    f"{path} has no {role} column {name!r}; columns: {', '.join(names) or 'none'}; "
                     f"choose one with --{role}-column"
                 )
 
@@ -94,31 +96,74 @@ class Axes:
 def find_axes(path: Path, names: Sequence[str], columns: PointColumns) -> Axes | None:
     """Find the columns of coordinates, as given or by their names, whatever their case; None if there are none.
 
+    Where there are pixels and world coordinates, those count that are given; else the world's if their CRS is given,
+    the pixels if the column is given that says which raster they are of.
+
     Raises
     ------
     InputError
-        If a column that is given is not there, or only one of two is given.
+        If a column that is given is not there, only one of two is given, or nothing tells which coordinates count.
     """
-    for flags, given, is_pixels in (
-        ("--x-column and --y-column", (columns.x_column, columns.y_column), False),
-        ("--column-column and --row-column", (columns.column_column, columns.row_column), True),
-    ):
-        if any(given):
-            for name in given:
-                if name not in names:
-                    raise InputError(
-                        f"{path} has no coordinate column {name!r}; columns: {', '.join(names)}; choose with {flags}"
-                    )
-            return Axes(x=str(given[0]), y=str(given[1]), is_pixels=is_pixels)
+    world = _given(path, names, (columns.x_column, columns.y_column), WORLD_FLAGS)
+    pixels = _given(path, names, (columns.column_column, columns.row_column), PIXEL_FLAGS)
+    if world is not None and pixels is not None:
+        raise InputError(f"{WORLD_FLAGS} and {PIXEL_FLAGS} are two ways to say where points lie; give one of them")
+    if world is not None or pixels is not None:
+        x, y = world or pixels or ("", "")
+        return Axes(x=x, y=y, is_pixels=world is None)
     known = {name.lower(): name for name in names}
     row, col = PIXEL_COLUMNS
-    if row in known and col in known:
-        return Axes(x=known[col], y=known[row], is_pixels=True)
+    by_pixel = Axes(x=known[col], y=known[row], is_pixels=True) if row in known and col in known else None
+    on_earth = _guess_world(known)
+    if by_pixel is None or on_earth is None:
+        return by_pixel or on_earth
+    if columns.crs is None and columns.raster_column is None:
+        raise InputError(
+            f"{path} has both pixels ({by_pixel.y},{by_pixel.x}) and world coordinates ({on_earth.x},{on_earth.y}), "
+            f"which differ on any raster but the one they were set on; choose the world's with --points-crs EPSG:CODE, "
+            f"or the pixels with --row-column {by_pixel.y} --column-column {by_pixel.x}"
+        )
+    return by_pixel if columns.crs is None else on_earth
+
+
+def _given(
+    path: Path, names: Sequence[str], given: tuple[str | None, str | None], flags: str
+) -> tuple[str, str] | None:
+    """Return two columns as they were given; None if none was."""
+    first, second = given
+    if first is None and second is None:
+        return None
+    if first is None or second is None:
+        raise InputError(f"{first or second!r} is one column of coordinates, and there are two; give {flags}")
+    for name in (first, second):
+        if name not in names:
+            raise InputError(
+                f"{path} has no coordinate column {name!r}; columns: {', '.join(names)}; choose with {flags}"
+            )
+    return first, second
+
+
+def _guess_world(known: Mapping[str, str]) -> Axes | None:
     for x, y in WORLD_COLUMNS:
         if x in known and y in known:
             crs = "EPSG:4326" if x in GEOGRAPHIC_COLUMNS else None
             return Axes(x=known[x], y=known[y], is_pixels=False, crs=crs)
     return None
+
+
+def refuse_without_axes(path: Path, names: Sequence[str]) -> NoReturn:
+    """Say that a table has no columns of coordinates.
+
+    Raises
+    ------
+    InputError
+        Always; the message names the columns that it has.
+    """
+    pairs = " | ".join(",".join(pair) for pair in (*WORLD_COLUMNS, PIXEL_COLUMNS))
+    raise InputError(
+        f"{path} has no geometry and no coordinate columns {pairs}; columns: {', '.join(names) or 'none'}; choose with "
+        f"{WORLD_FLAGS}, or {PIXEL_FLAGS}"
+    )
 
 
 def wkt_of(text: Any) -> str:  # noqa: ANN401  # what pyproj takes: a code, WKT, PROJJSON as a dict

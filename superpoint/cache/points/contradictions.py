@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pyogrio
 from pyogrio.raw import open_arrow
 
-from superpoint.cache.points.columns import PARQUETS, TEXTS, Codes, PointColumns, find_axes
+from superpoint.cache.points.columns import PARQUETS, PIXEL_COLUMNS, TEXTS, WORLD_COLUMNS, Codes, PointColumns
 from superpoint.cache.points.texts import read_header
 from superpoint.cache.points.vectors import in_words, only_layer
 from superpoint.points.contradictions import find_contradictions
@@ -27,6 +27,7 @@ ROWS = 2**17
 """Rows that are looked at, from the beginning of a file: to read every column of all takes longer than the rest."""
 
 _VALUES = 512  # a column of more values names no classes
+_COORDINATES = {name for pair in (*WORLD_COLUMNS, PIXEL_COLUMNS) for name in pair}
 
 
 def contradictions_of(path: Path, columns: PointColumns) -> list[Contradiction]:
@@ -76,16 +77,13 @@ def _some_rows(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]:
                 return
 
 
-def _others(path: Path, names: list[str], columns: PointColumns) -> list[str]:
+def _others(names: list[str], columns: PointColumns) -> list[str]:
     """Leave out the columns that are known to be something else."""
-    axes = find_axes(path, names, columns)
     known = {
-        columns.annotator_column,
-        columns.raster_column,
-        *(() if axes is None else (axes.x, axes.y)),
-        *TRUE_COLUMNS,
-    }
-    return [name for name in names if name not in known]
+        columns.annotator_column, columns.raster_column, columns.x_column, columns.y_column, columns.row_column,
+        columns.column_column, *TRUE_COLUMNS,
+    }  # fmt: skip
+    return [name for name in names if name not in known and name.lower() not in _COORDINATES]
 
 
 def _rows_of_ogr(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]:
@@ -93,7 +91,7 @@ def _rows_of_ogr(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]
     info = pyogrio.read_info(path, layer=layer)
     kinds = dict(zip(info["fields"], info["ogr_types"], strict=True))
     names = [str(name) for name, kind in kinds.items() if kind in ("OFTInteger", "OFTInteger64", "OFTString")]
-    names = list(dict.fromkeys([*_others(path, names, columns), columns.class_column]))
+    names = list(dict.fromkeys([*_others(names, columns), columns.class_column]))
     with open_arrow(path, layer=layer, columns=names, read_geometry=False, use_pyarrow=True) as (_, reader):
         yield from reader
 
@@ -101,7 +99,7 @@ def _rows_of_ogr(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]
 def _rows_of_parquet(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         names = [field.name for field in file.schema_arrow if _is_name(field.type)]
-        names = list(dict.fromkeys([*_others(path, names, columns), columns.class_column]))
+        names = list(dict.fromkeys([*_others(names, columns), columns.class_column]))
         yield from file.iter_batches(columns=names)
 
 
@@ -114,7 +112,7 @@ def _rows_of_text(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch
     header = read_header(path)
     if not header.is_plain:
         return
-    names = _others(path, list(header.names), columns)
+    names = _others(list(header.names), columns)
     try:
         reader = pacsv.open_csv(
             path,

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from superpoint.cache.points.columns import (
-    PIXEL_COLUMNS,
-    WORLD_COLUMNS,
     Axes,
     Batch,
     Opened,
     PointColumns,
     find_axes,
     numbers_of,
+    refuse_without_axes,
     wkt_of,
 )
 from superpoint.errors import InputError
@@ -55,8 +54,7 @@ def open_text(path: Path, columns: PointColumns) -> Opened:
     header = read_header(path)
     axes = find_axes(path, header.names, columns)
     if axes is None:
-        pairs = " | ".join(",".join(pair) for pair in (*WORLD_COLUMNS, PIXEL_COLUMNS))
-        raise InputError(f"{path} has no coordinate columns; name them {pairs}")
+        refuse_without_axes(path, header.names)
     columns.check(path, header.names)
     crs = None if axes.is_pixels else columns.crs or axes.crs
     batches = _batches(path, header, axes, columns)

@@ -14,7 +14,16 @@ import pyogrio
 import pyproj
 from pyogrio.raw import open_arrow
 
-from superpoint.cache.points.columns import Axes, Batch, Opened, PointColumns, find_axes, numbers_of, wkt_of
+from superpoint.cache.points.columns import (
+    Axes,
+    Batch,
+    Opened,
+    PointColumns,
+    find_axes,
+    numbers_of,
+    refuse_without_axes,
+    wkt_of,
+)
 from superpoint.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,6 +84,8 @@ def open_ogr(path: Path, columns: PointColumns) -> Opened:
         layer = only_layer(path) if columns.layer is None else columns.layer
         info = pyogrio.read_info(path, layer=layer)
     names = [str(name) for name in info["fields"]]
+    if not names and info["features"] == 0:  # GeoJSON without features has no columns to look for
+        raise InputError(f"{path} has no rows; give a file with points")
     axes = None if info["geometry_type"] is not None else _axes_of(path, names, columns)
     columns.check(path, names)
     crs = info["crs"] if axes is None else axes.crs
@@ -88,7 +99,7 @@ def open_ogr(path: Path, columns: PointColumns) -> Opened:
 def _axes_of(path: Path, names: list[str], columns: PointColumns) -> Axes:
     axes = find_axes(path, names, columns)
     if axes is None:
-        raise InputError(f"{path} has no geometry; give points, or a CSV with x,y or row,col")
+        refuse_without_axes(path, names)
     return axes
 
 

@@ -10,7 +10,29 @@ from pydantic import BeforeValidator, Field
 from superpoint.pipelines.settings.base import Settings, as_list
 
 
-class PointSettings(Settings):
+class PointColumnSettings(Settings):
+    """What the columns of files of points mean, and what becomes of their geometries."""
+
+    layer: Annotated[str | None, Field(description="Layer of the points files, where they have several.")] = None
+    class_column: Annotated[str, Field(description="Column of the points' class: a name, a code or a value.")] = "class"
+    raster_column: Annotated[
+        str | None, Field(description="Column that says which raster a point is on: its name, file name or path.")
+    ] = None
+    x_column: Annotated[str | None, Field(description="CSV column of x, easting or longitude. [guessed]")] = None
+    y_column: Annotated[str | None, Field(description="CSV column of y, northing or latitude. [guessed]")] = None
+    row_column: Annotated[str | None, Field(description="CSV column of the pixel row, from 0. [guessed]")] = None
+    column_column: Annotated[str | None, Field(description="CSV column of the pixel column, from 0. [guessed]")] = None
+    points_crs: Annotated[str | None, Field(description="CRS of the points where a file has none, as EPSG:4326.")] = (
+        None
+    )
+    geometries: Annotated[
+        Literal["burn", "sample"] | None,
+        Field(description="Polygons and lines: burn all their pixels in, or sample points from each. [refused]"),
+    ] = None
+    points_per_geometry: Annotated[int, Field(ge=1, description="Points sampled from a polygon or line.")] = 10
+
+
+class PointSettings(PointColumnSettings):
     """Where query points are read from, and how."""
 
     points: Annotated[
@@ -22,25 +44,8 @@ class PointSettings(Settings):
             "GDAL reads, or CSV (x,y | lon,lat | row,col).",
         ),
     ]
-    layer: Annotated[str | None, Field(description="Layer of the points files, where they have several.")] = None
-    class_column: Annotated[str, Field(description="Column of the points' class: a name, a code or a value.")] = "class"
     annotator_column: Annotated[str | None, Field(description="Column that says who set a point.")] = None
-    raster_column: Annotated[
-        str | None, Field(description="Column that says which raster a point is on: its name, file name or path.")
-    ] = None
-    x_column: Annotated[str | None, Field(description="CSV column of x, easting or longitude. [guessed]")] = None
-    y_column: Annotated[str | None, Field(description="CSV column of y, northing or latitude. [guessed]")] = None
-    row_column: Annotated[str | None, Field(description="CSV column of the pixel row, from 0. [guessed]")] = None
-    column_column: Annotated[str | None, Field(description="CSV column of the pixel column, from 0. [guessed]")] = None
     classes: Annotated[
         Path | None,
         Field(description="Class table (TOML: [[class]] name, value, code, color). [the names found in the points]"),
     ] = None
-    points_crs: Annotated[str | None, Field(description="CRS of the points where a file has none, as EPSG:4326.")] = (
-        None
-    )
-    geometries: Annotated[
-        Literal["burn", "sample"] | None,
-        Field(description="Polygons and lines: burn all their pixels in, or sample points from each. [refused]"),
-    ] = None
-    points_per_geometry: Annotated[int, Field(ge=1, description="Points sampled from a polygon or line.")] = 10

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from superpoint.pipelines.settings.base import CacheSettings, Place, Positional
+from superpoint.pipelines.settings.points import PointColumnSettings
 
 
 class SampleSettings(CacheSettings):
@@ -37,7 +38,7 @@ class SampleSettings(CacheSettings):
         Literal["share", "leave"] | None,
         Field(
             description="What a class with too few pixels leaves over: share it among the others, exact or refused, or "
-            "leave it, and draw fewer points. [share]"
+            "leave it, and draw fewer points; for random, balanced and superpixel. [share]"
         ),
     ] = None
     seed: Annotated[int, Field(ge=0, description="Seed of everything random.")] = 0
@@ -88,7 +89,7 @@ class SampleSettings(CacheSettings):
         return self
 
 
-class SuggestSettings(CacheSettings):
+class SuggestSettings(CacheSettings, PointColumnSettings):
     """Settings of `suggest`."""
 
     label_map: Annotated[
@@ -101,16 +102,13 @@ class SuggestSettings(CacheSettings):
         Field(description="coverage (largest), diversity (colours), uncertainty or disagreement (of --predictions)."),
     ] = "coverage"
     n_points: Annotated[int, Field(ge=1, description="Superpixels to ask for.")] = 20
+    min_area: Annotated[
+        int | None,
+        Field(ge=1, description="Pixels of the smallest superpixel to ask for. [a quarter of the median]"),
+    ] = None
     points: Annotated[
         list[Path], Field(description="Points that are there already, whatever their class; repeated for several.")
     ] = []
-    class_column: Annotated[str, Field(description="Column of those points' class.")] = "class"
-    raster_column: Annotated[
-        str | None, Field(description="Column that says which raster a point is on: its name, file name or path.")
-    ] = None
-    points_crs: Annotated[str | None, Field(description="CRS of the points where a file has none, as EPSG:4326.")] = (
-        None
-    )
     predictions: Annotated[
         list[Path],
         Field(

@@ -199,7 +199,7 @@ def test_what_a_row_came_to_earlier_stands_where_that_was_better() -> None:
     account, earlier = (Account.open(table, ["one"]) for _ in range(2))
     account.states[:3] = [State.USED, State.ON_NODATA, State.OUTSIDE]
     earlier.states[:3] = [State.CONFLICTING, State.DUPLICATE, State.USED]
-    merged = with_earlier(*(account_parquet(table, match, one) for one in (account, earlier)))
+    merged = with_earlier(*(account_parquet(table, match, one) for one in (account, earlier)), ["one"])
     found = gpd.read_parquet(io.BytesIO(merged))
     assert found["state"].tolist()[:3] == ["used", "duplicate", "used"]
     assert found["reason"][1] == "an earlier point has the same pixel, class and annotator"

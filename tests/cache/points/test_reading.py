@@ -346,7 +346,7 @@ def test_a_folder_and_a_table_without_geometry_are_no_points(tmp_path: Path) -> 
     for suffix in ("shp", "shx"):
         (tmp_path / f"p.{suffix}").unlink()
     sentence = refusal(lambda: read(tmp_path / "p.dbf"))
-    assert sentence.endswith("p.dbf has no geometry; give points, or a CSV with x,y or row,col")
+    assert "p.dbf has no geometry and no coordinate columns x,y | easting,northing" in sentence
     for name in ("p.json", "p.parquet"):
         assert f"{tmp_path / name}" in refusal(lambda name=name: read(tmp_path / name))  # type: ignore[misc]
 

@@ -1,7 +1,7 @@
 """Query strategies: which superpixels to label next, by name, from what is known of them.
 
 Each is a function of a table of superpixels, with no regard to where the numbers come from. A superpixel that has a
-point is never asked for again; equals are taken in the order of their ids.
+point is never asked for again, nor is one below a least area; equals are taken in the order of their ids.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ class Candidates:
     """`(superpixels, bands)`: means of what the strategy looks at; NaN where there is no value."""
     labelled: NDArray[np.bool_]
     """Which have a point already."""
+    min_area: int = 1
+    """Pixels of the smallest that is asked for: a sliver looks like nothing else, and labels next to nothing."""
+
+    @property
+    def is_open(self) -> NDArray[np.bool_]:
+        """Which can be asked for: large enough, and without a point."""
+        return ~self.labelled & (self.areas >= self.min_area)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,14 +101,14 @@ class Diversity:
     def rank(self, candidates: Candidates, n_points: int) -> Ranking:
         """Return the superpixels of a farthest-first traversal."""
         features = standardise(candidates.features)
-        open_ = ~candidates.labelled
+        open_ = candidates.is_open
         if not (n_points and open_.any()):
             return Ranking(places=np.zeros(0, np.int64), scores=np.zeros(0))
         if candidates.labelled.any():
             distances = np.asarray(KDTree(features[candidates.labelled]).query(features)[0], np.float64)
             places, scores = [], []
         else:
-            first = int(np.argmin((features**2).sum(axis=1)))
+            first = int(np.argmin(np.where(open_, (features**2).sum(axis=1), np.inf)))
             open_[first] = False
             distances = _distances(features, first)
             places, scores = [first], [np.nan]
@@ -168,6 +175,22 @@ def make_query(name: str) -> QueryStrategy:
     return QUERIES[name]()
 
 
+def least_area(areas: NDArray[np.int64]) -> int:
+    """Return a quarter of the median area, rounded up.
+
+    Parameters
+    ----------
+    areas : int64 array of shape (superpixels,)
+        Pixels of each; one or more.
+
+    Examples
+    --------
+    >>> least_area(np.array([7, 500, 521, 530, 600]))
+    131
+    """
+    return int(np.ceil(np.median(areas) / 4))
+
+
 def standardise(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scale each column to mean 0 and deviation 1 over what is known; what is not known is at the mean.
 
@@ -188,7 +211,7 @@ def _distances(features: NDArray[np.float64], place: int) -> NDArray[np.float64]
 
 
 def _highest(scores: NDArray[np.float64], candidates: Candidates, n_points: int) -> Ranking:
-    """Return the highest scores of superpixels without a point; equals by id."""
-    open_ = np.flatnonzero(~candidates.labelled & np.isfinite(scores))
+    """Return the highest scores of superpixels that can be asked for; equals by id."""
+    open_ = np.flatnonzero(candidates.is_open & np.isfinite(scores))
     places = open_[np.argsort(-scores[open_], kind="stable")][:n_points]
     return Ranking(places=places, scores=scores[places])
