@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from superpoint.labels.evidence import PseudoLabels
 
 
+NOBODY: NDArray[np.int64] = np.zeros(4, np.int64)
+"""What is counted of an annotator who did nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PointCounts:
     """What is known of the points."""
@@ -32,6 +36,8 @@ class PointCounts:
     agreeing: NDArray[np.int64]
     """Those of them whose class is the true one."""
     contradictions: tuple[str, ...] = ()
+    annotators: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Rows of each annotator that voted, those of them out-voted, on known truth, and agreeing with it: (4,)."""
 
     def __add__(self, other: PointCounts) -> PointCounts:
         names = list(dict.fromkeys((*self.states, *other.states)))
@@ -41,6 +47,10 @@ class PointCounts:
             checked=self.checked + other.checked,
             agreeing=self.agreeing + other.agreeing,
             contradictions=tuple(dict.fromkeys((*self.contradictions, *other.contradictions))),
+            annotators={
+                name: self.annotators.get(name, NOBODY) + other.annotators.get(name, NOBODY)
+                for name in dict.fromkeys((*self.annotators, *other.annotators))
+            },
         )
 
 
@@ -82,6 +92,8 @@ class Counts:
     """Whether the census knows of votes; False where only the classes are found."""
     outvoted: int = 0
     """Votes for another than the leading class of their superpixel."""
+    contested: int | None = None
+    """Superpixels with two opinions or more; None where opinions cannot be told from votes."""
     points: PointCounts | None = None
     """None where there is no account."""
     steps: Mapping[str, StepCounts] = field(default_factory=dict)
@@ -101,6 +113,7 @@ def pooled(parts: Sequence[Counts]) -> Counts:
             confusion=None if whole.confusion is None or part.confusion is None else whole.confusion + part.confusion,
             has_votes=whole.has_votes and part.has_votes,
             outvoted=whole.outvoted + part.outvoted,
+            contested=None if whole.contested is None or part.contested is None else whole.contested + part.contested,
             points=whole.points + part.points if whole.points and part.points else None,
             steps={
                 name: whole.steps.get(name, StepCounts()) + part.steps.get(name, StepCounts())

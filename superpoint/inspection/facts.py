@@ -38,9 +38,11 @@ class ClassFacts:
     mixed: int | None = None
     """Pixels labelled so wrongly, where the label is the superpixel's majority true class."""
     wrong_vote: int | None = None
-    """Pixels labelled so wrongly, where it is not."""
+    """Pixels labelled so wrongly, where it is not, and the vote gave it."""
+    filled_wrongly: int | None = None
+    """Pixels labelled so wrongly, where it is not, and a step gave it."""
     wrong_superpixels: int | None = None
-    """Superpixels labelled so of which most is of another class."""
+    """Superpixels labelled so by the vote of which most is of another class."""
     points_checked: int | None = None
     """Points of this class on pixels of known truth."""
     points_agreeing: int | None = None
@@ -58,6 +60,8 @@ class SuperpixelFacts:
     """With a class."""
     single_vote: int | None
     """With exactly one vote, which nothing can contradict."""
+    contested: int | None = None
+    """With two opinions or more: rows of the points, of which a polygon is one; votes, where there is no account."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,7 @@ class ConflictFacts:
     share_of_superpixels: float | None
     """Of those with points."""
     share_of_contested: float | None
-    """Of those with two votes or more, where there can be a conflict."""
+    """Of those with two opinions or more, where there can be a conflict."""
     votes: int
     """All votes."""
     outvoted: int
@@ -123,6 +127,22 @@ class StepFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnnotatorFacts:
+    """One annotator, as far as the account goes."""
+
+    rows: int
+    """Rows that voted."""
+    outvoted: int
+    """Those of them whose superpixel went to another class."""
+    share_outvoted: float | None
+    """outvoted / rows."""
+    checked: int | None = None
+    """Rows that voted whose pixel is of known truth; None without a truth."""
+    agreement: float | None = None
+    """Of those, the share whose class is the true one there."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorstSuperpixel:
     """A superpixel worth looking at."""
 
@@ -169,9 +189,9 @@ class MaskFacts:
     accuracy: float | None
     oracle_miou: float | None
     wrong_vote: float | None
-    """Share of the pixels of known truth."""
+    """Share of the pixels of known truth, as are the next two."""
     mixed: float | None
-    """Share of the pixels of known truth."""
+    filled_wrongly: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +223,11 @@ class Inspection:
     oracle_accuracy: float | None = None
     """The accuracy if every superpixel took its majority true class (achievable segmentation accuracy)."""
     errors: dict[str, float | None] = field(default_factory=dict)
-    """Shares of the pixels of known truth; the first four add up to 1. `correct`; `mixed`, wrong though the label is
-    the superpixel's majority true class; `wrong_vote`, wrong and it is not; `not_covered`, without a label; and
-    `wrong`, mixed and wrong_vote together."""
+    """Shares of the pixels of known truth; the first five add up to 1. `correct`; `mixed`, wrong though the label is
+    the superpixel's majority true class; `wrong_vote`, wrong and it is not, as the vote had it; `filled_wrongly`, the
+    same as a step had it; `not_covered`, without a label; and `wrong`, the three wrong ones together."""
     error_pixels: dict[str, int | None] = field(default_factory=dict)
     """The same as numbers of pixels."""
-    filled_wrongly: int | None = None
-    """Pixels of `wrong_vote` in superpixels without a point, to which a step gave the class of others."""
     confusion: list[list[int]] = field(default_factory=list)
     """Pixels of known truth: rows truth, columns label, a last column for those without; empty without a truth."""
     purity: PurityFacts | None = None
@@ -228,6 +246,8 @@ class Inspection:
     """Of the points on pixels of known truth, the share whose class is the true one there."""
     contradictions: list[str]
     """Rows of the points that contradict themselves, as the account says it."""
+    annotators: dict[str, AnnotatorFacts] = field(default_factory=dict)
+    """By name; empty where the account knows of none."""
     steps: list[StepFacts]
     """The vote, and every step after it; empty where the table of stages is not found."""
     worst: list[WorstSuperpixel] = field(default_factory=list)

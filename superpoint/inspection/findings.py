@@ -9,6 +9,7 @@ import numpy as np
 
 from superpoint.classes import IGNORE
 from superpoint.inspection.facts import (
+    AnnotatorFacts,
     ClassFacts,
     ConflictFacts,
     FlagFacts,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from superpoint.inspection.census import Census
-    from superpoint.inspection.counts import Counts, StepCounts
+    from superpoint.inspection.counts import Counts, PointCounts, StepCounts
     from superpoint.inspection.splits import Split, Truths
 
     type Longs = NDArray[np.int64]
@@ -60,6 +61,7 @@ def inspection_of(counts: Counts, *, n_worst: int) -> Inspection:
         points=dict(points.states) if points else {},
         contradictions=list(points.contradictions) if points else [],
         point_agreement=_share(int(points.agreeing.sum()), int(points.checked.sum())) if points else None,
+        annotators=_annotators(points, has_truth=counts.confusion is not None) if points else {},
         steps=[_step(name, step, counts) for name, step in counts.steps.items()],
         missing=list(counts.missing),
     )
@@ -95,7 +97,7 @@ def _against_truth(found: Inspection, confusion: Longs) -> dict[str, Any]:
     n_true, n_known = confusion.sum(axis=1), int(confusion.sum())
     n_correct, n_bare = int(confusion[:, :n_classes].trace()), int(confusion[:, -1].sum())
     pixels = {
-        "correct": n_correct, "mixed": None, "wrong_vote": None, "not_covered": n_bare,
+        "correct": n_correct, "mixed": None, "wrong_vote": None, "filled_wrongly": None, "not_covered": n_bare,
         "wrong": n_known - n_correct - n_bare,
     }  # fmt: skip
     per_class = {
@@ -128,21 +130,26 @@ def _of_superpixels(found: Inspection, counts: Counts, census: Census) -> dict[s
             with_points=int((census.votes > 0).sum()) if counts.has_votes else None,
             labelled=int((census.classes != IGNORE).sum()),
             single_vote=int((census.votes == 1).sum()) if counts.has_votes else None,
+            contested=_contested(census, counts) if counts.has_votes else None,
         ),
         "per_class": {
             name: replace(facts, superpixels=int(n_superpixels[value]))
             for value, (name, facts) in enumerate(found.per_class.items())
         },
     }
-    return facts | (_of_votes(census, counts.outvoted) if counts.has_votes else {})
+    return facts | (_of_votes(census, counts) if counts.has_votes else {})
 
 
-def _of_votes(census: Census, outvoted: int) -> dict[str, Any]:
+def _contested(census: Census, counts: Counts) -> int:
+    return int((census.votes > 1).sum()) if counts.contested is None else counts.contested
+
+
+def _of_votes(census: Census, counts: Counts) -> dict[str, Any]:
     votes = np.minimum(census.votes, MOST_VOTES)
     return {
         "points_per_superpixel": np.bincount(votes, minlength=MOST_VOTES + 1).tolist(),
         "vote_shares": _histogram(census.shares[census.votes > 0]),
-        "conflicts": _conflicts(census, outvoted),
+        "conflicts": _conflicts(census, counts),
         "flags": {str(flag.name).lower(): _flag(census, flag) for flag in Flag},
     }
 
@@ -166,13 +173,13 @@ def _of_purity(found: Inspection, census: Census, truths: Truths) -> dict[str, A
         ),
         "error_pixels": pixels,
         "errors": {name: _share(n, n_known) for name, n in pixels.items()},
-        "filled_wrongly": split.filled,
         "per_class": {
             name: replace(
                 facts,
                 oracle_iou=_known(oracle.iou[value]),
                 mixed=int(split.mixed[value]),
                 wrong_vote=int(split.wrong_vote[value]),
+                filled_wrongly=int(split.filled_wrongly[value]),
                 wrong_superpixels=int(split.wrong_superpixels[value]),
             )
             for value, (name, facts) in enumerate(found.per_class.items())
@@ -181,26 +188,40 @@ def _of_purity(found: Inspection, census: Census, truths: Truths) -> dict[str, A
 
 
 def _split_pixels(split: Split) -> dict[str, int]:
-    mixed, wrong_vote = int(split.mixed.sum()), int(split.wrong_vote.sum())
+    wrong = {name: int(getattr(split, name).sum()) for name in ("mixed", "wrong_vote", "filled_wrongly")}
     return {
-        "correct": int(split.correct.sum()), "mixed": mixed, "wrong_vote": wrong_vote,
-        "not_covered": split.not_covered, "wrong": mixed + wrong_vote,
+        "correct": int(split.correct.sum()), **wrong, "not_covered": split.not_covered, "wrong": sum(wrong.values()),
     }  # fmt: skip
 
 
-def _conflicts(census: Census, outvoted: int) -> ConflictFacts:
-    has_points, contested = census.votes > 0, census.votes > 1
+def _conflicts(census: Census, counts: Counts) -> ConflictFacts:
+    has_points, outvoted = census.votes > 0, counts.outvoted
     conflicts = int((census.flags & Flag.CONFLICT > 0).sum())
     votes = int(census.votes.sum())
     return ConflictFacts(
         superpixels=conflicts,
         share_of_superpixels=_share(conflicts, int(has_points.sum())),
-        share_of_contested=_share(conflicts, int(contested.sum())),
+        share_of_contested=_share(conflicts, _contested(census, counts)),
         votes=votes,
         outvoted=outvoted,
         share_of_votes=_share(outvoted, votes),
         mean_vote_share=float(census.shares[has_points].mean(dtype=np.float64)) if has_points.any() else None,
     )
+
+
+def _annotators(points: PointCounts, *, has_truth: bool) -> dict[str, AnnotatorFacts]:
+    return {
+        name: AnnotatorFacts(
+            rows=rows,
+            outvoted=outvoted,
+            share_outvoted=_share(outvoted, rows),
+            checked=checked if has_truth else None,
+            agreement=_share(agreeing, checked) if has_truth else None,
+        )
+        for name, (rows, outvoted, checked, agreeing) in (
+            (name, numbers.tolist()) for name, numbers in points.annotators.items()
+        )
+    }
 
 
 def _flag(census: Census, flag: Flag) -> FlagFacts:

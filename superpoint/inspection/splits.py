@@ -102,11 +102,11 @@ class Split:
     mixed: NDArray[np.int64]
     """Wrong, and the label is a class that no other has more pixels than, in the superpixel: it mixes classes."""
     wrong_vote: NDArray[np.int64]
-    """Wrong, and the label is not such a class."""
+    """Wrong, the label is not such a class, and the vote gave it."""
+    filled_wrongly: NDArray[np.int64]
+    """Wrong, the label is not such a class, and a step gave it."""
     wrong_superpixels: NDArray[np.int64]
     """Superpixels, not pixels, with a wrong vote."""
-    filled: int
-    """Of the pixels with a wrong vote, those where nobody voted: a step filled the superpixel."""
     not_covered: int
     """Without a label."""
 
@@ -127,12 +127,14 @@ def split_of(census: Census, truths: Truths, n_classes: int) -> Split:
     hits, label = hits_of(census, census.classes)[labelled], census.classes[labelled].astype(np.int64)
     misses = truths.known[labelled] - hits
     is_best = hits == truths.most[labelled]
+    is_filled = census.flags[labelled] & Flag.FILLED > 0
+    is_voted = ~is_best & ~is_filled
     return Split(
         correct=_sums(label, hits, n_classes),
         mixed=_sums(label, np.where(is_best, misses, 0), n_classes),
-        wrong_vote=_sums(label, np.where(is_best, 0, misses), n_classes),
-        wrong_superpixels=np.bincount(label[~is_best], minlength=n_classes),
-        filled=int(misses[~is_best & (census.flags[labelled] & Flag.FILLED > 0)].sum()),
+        wrong_vote=_sums(label, np.where(is_voted, misses, 0), n_classes),
+        filled_wrongly=_sums(label, np.where(~is_best & is_filled, misses, 0), n_classes),
+        wrong_superpixels=np.bincount(label[is_voted], minlength=n_classes),
         not_covered=int(truths.known[~labelled].sum()),
     )
 

@@ -11,20 +11,29 @@ from typing import TYPE_CHECKING
 from superpoint.inspection.facts import Verdict
 
 if TYPE_CHECKING:
-    from superpoint.inspection.facts import Inspection
+    from superpoint.inspection.facts import Inspection, StepFacts
 
 GOOD, FAIR = 0.9, 0.75
 """Accuracies of the labelled pixels from which a pseudo-mask is good, and fit to be checked; below it is poor."""
+GOOD_MIOU, FAIR_MIOU = 0.6, 0.4
+"""The same of the mIoU on labelled pixels; the worse of the two counts."""
 DOUBTFUL = 0.6
 """Precision below which a class is a problem, however good the whole: rare classes hardly move its accuracy."""
 SPARSE = 0.5
 """Coverage below which a good pseudo-mask wants more labels before anything else."""
 MANY_CONFLICTS = 0.1
 """Share of the superpixels with several points that are in conflict, from which that is a problem."""
+FEW_CONTESTED = 0.1
+"""Share of the superpixels with points that have two opinions or more, below which nothing can contradict."""
 MANY_LOST = 0.2
 """Share of points that did not vote, from which that is a problem."""
 VOTING = ("used", "conflicting", "too_weak")
 """States of points that voted."""
+TRAIN = "Train on it."
+SAMPLE = "Put second points into the largest of them, or check a sample by eye before you train on it."
+LEVELS = ("poor", "check", "good")
+CAUSES = ("mixed", "wrong_vote", "filled_wrongly")
+"""Why labels are wrong; of equals the first is the main problem."""
 
 
 def verdict_of(found: Inspection) -> Verdict:
@@ -33,9 +42,11 @@ def verdict_of(found: Inspection) -> Verdict:
         sentences = ["Nothing is labelled: no point decided over any superpixel."]
         return Verdict(level="poor", sentences=[*sentences, *_lost_points(found), _read_account(found)])
     told = _by_truth(found) if found.accuracy is not None else _by_votes(found)
-    more = [*_lost_points(found), *_missing_classes(found)]
-    level = "check" if more and told.level in {"good", "unknown"} else told.level
-    return Verdict(level=level, sentences=[*told.sentences, *more])
+    more = [*_contradictions(found), *_lost_points(found), *_missing_classes(found)]
+    if not more or told.level not in {"good", "unknown"}:
+        return Verdict(level=told.level, sentences=[*told.sentences, *more])
+    words = ["Before you train on it, mind:" if text == TRAIN else text for text in told.sentences]
+    return Verdict(level="check", sentences=[*words, *more])
 
 
 def percent(share: float | None) -> str:
@@ -57,20 +68,26 @@ def percent(share: float | None) -> str:
 
 def _by_truth(found: Inspection) -> Verdict:
     accuracy = found.accuracy or 0.0
-    level = "good" if accuracy >= GOOD else "check" if accuracy >= FAIR else "poor"
+    level = _level_of(found)
+    overlap = "" if found.miou is None else f", at a mIoU of {found.miou:.2f}"
     covered = f"{percent(found.coverage)} of all pixels are labelled"
-    trust = f"{percent(accuracy)} of the labelled pixels are right; {covered}."
+    trust = f"{percent(accuracy)} of the labelled pixels are right{overlap}; {covered}."
     if accuracy >= GOOD:
-        doubtful = _doubtful_classes(found)
-        return Verdict(level="check" if doubtful else level, sentences=[trust, *(doubtful or _good(found))])
+        doubtful = _doubtful_classes(found) or _missed_classes(found)
+        level = "check" if doubtful and level == "good" else level
+        return Verdict(level=level, sentences=[trust, *(doubtful or _good(found))])
     if found.superpixels is None:
         problem = "Why the others are wrong cannot be said without the label map."
         return Verdict(level=level, sentences=[trust, problem, "Inspect it where its cache is."])
-    votes, mixed = (found.error_pixels.get(kind) or 0 for kind in ("wrong_vote", "mixed"))
-    if mixed > votes:
-        return Verdict(level=level, sentences=[trust, *_mixed(found, mixed)])
-    blamed = _wrong_filling(found) if (found.filled_wrongly or 0) > votes / 2 else _wrong_votes(found, votes)
-    return Verdict(level=level, sentences=[trust, *blamed])
+    cause = max(CAUSES, key=lambda kind: found.error_pixels.get(kind) or 0)
+    tell = {"mixed": _mixed, "wrong_vote": _wrong_votes, "filled_wrongly": _wrong_filling}[cause]
+    return Verdict(level=level, sentences=[trust, *tell(found, found.error_pixels.get(cause) or 0)])
+
+
+def _level_of(found: Inspection) -> str:
+    """Return the worse of what the accuracy and the mIoU say."""
+    scores = ((found.accuracy, GOOD, FAIR), (found.miou, GOOD_MIOU, FAIR_MIOU))
+    return LEVELS[min((score >= good) + (score >= fair) for score, good, fair in scores if score is not None)]
 
 
 def _doubtful_classes(found: Inspection) -> list[str]:
@@ -83,9 +100,19 @@ def _doubtful_classes(found: Inspection) -> list[str]:
     return [f"But only {named} is right.", f"Look at the superpixels labelled {worst[0][1]} before you train on them."]
 
 
+def _missed_classes(found: Inspection) -> list[str]:
+    """Tell of the class that keeps the mIoU low, where no class is labelled wrongly so often that it stands out."""
+    if found.miou is None or found.miou >= GOOD_MIOU:
+        return []
+    ious = {name: facts.iou for name, facts in found.per_class.items() if facts.iou is not None}
+    name = min(ious, key=ious.__getitem__)
+    problem = f"But the classes are not found alike: the IoU of {name} is {ious[name]:.2f}."
+    return [problem, f"Label more points of {name}, or look at where it is labelled as another class."]
+
+
 def _good(found: Inspection) -> list[str]:
     if (found.coverage or 0.0) >= SPARSE:
-        return ["No problem stands out.", "Train on it."]
+        return ["No problem stands out.", TRAIN]
     bare = found.superpixels and found.superpixels.total - found.superpixels.labelled
     where = f"{bare:,} of {found.superpixels.total:,} superpixels have no label" if found.superpixels else "little is"
     return [f"What is missing is coverage: {where}.", "Train on it, or label more places, the largest ones first."]
@@ -109,11 +136,23 @@ def _wrong_votes(found: Inspection, n_pixels: int) -> list[str]:
     return [f"{problem} {where}, in {superpixels:,} superpixels.", advice]
 
 
-def _wrong_filling(found: Inspection) -> list[str]:
-    part = percent((found.filled_wrongly or 0) / (found.error_pixels["wrong"] or 1))
-    problem = f"{part} of the errors are in superpixels without a point, to which a step gave the wrong class."
+def _wrong_filling(found: Inspection, n_pixels: int) -> list[str]:
+    part, step = percent(n_pixels / (found.error_pixels["wrong"] or 1)), _worst_step(found)
+    name = step.stage if step else "a step"
+    problem = f"{part} of the errors are in superpixels to which {name} gave a wrong class, not the vote."
+    anew = ""
+    if step and step.gained_accuracy is not None:
+        anew = f": {percent(step.gained_accuracy)} of what it labelled anew is right"
     before = f"; the vote alone had {percent(found.steps[0].accuracy)} right" if found.steps else ""
-    return [problem, f"Ask more of the step before it fills, or label more points{before}."]
+    return [problem, f"Ask more of {name} before it fills, or label more points{anew}{before}."]
+
+
+def _worst_step(found: Inspection) -> StepFacts | None:
+    """Return the step of the lowest accuracy where it gave classes; where none gave any, that which changed most."""
+    gained = [step for step in found.steps[1:] if step.gained_accuracy is not None]
+    if gained:
+        return min(gained, key=lambda step: step.gained_accuracy or 0.0)
+    return max(found.steps[1:], key=lambda step: step.changed, default=None)
 
 
 def _mixed(found: Inspection, n_pixels: int) -> list[str]:
@@ -131,18 +170,25 @@ def _by_votes(found: Inspection) -> Verdict:
     if conflicts is None or superpixels is None:
         return Verdict(level="unknown", sentences=[trust, "Without the label map there is nothing to say of votes."])
     with_points, single_vote = superpixels.with_points or 0, superpixels.single_vote or 0
-    contested = with_points - single_vote
+    contested = superpixels.contested or 0
     if (conflicts.share_of_contested or 0.0) >= MANY_CONFLICTS:
         where = f"{conflicts.superpixels:,} of the {contested:,} superpixels with several points"
         advice = "Look at the pictures: mixed superpixels should be smaller, wrong points be put right."
         return Verdict(level="check", sentences=[trust, f"In {where}, these are of different classes.", advice])
+    if contested < FEW_CONTESTED * with_points:
+        second = f"{contested:,} of {with_points:,} superpixels with points have a second opinion"
+        return Verdict(level="unknown", sentences=[trust, f"Nothing here could contradict: {second}.", SAMPLE])
     single = f"{single_vote:,} of {with_points:,} superpixels with points rest on a single one"
     if single_vote > with_points / 2:
-        advice = "Put second points into the largest of them, or check a sample by eye."
-        return Verdict(
-            level="unknown", sentences=[trust, f"{single}, which nothing contradicts and nothing confirms.", advice]
-        )
-    return Verdict(level="unknown", sentences=[trust, "The points hardly contradict each other.", "Train on it."])
+        words = f"{single}, which nothing contradicts and nothing confirms."
+        return Verdict(level="unknown", sentences=[trust, words, SAMPLE])
+    agreed = f"In {contested:,} superpixels points could contradict each other, and they hardly do."
+    return Verdict(level="unknown", sentences=[trust, agreed, "Check a sample by eye before you train on it."])
+
+
+def _contradictions(found: Inspection) -> list[str]:
+    n = len(found.contradictions)
+    return [f"The attribute tables of the points contradict themselves ({n:,}), see Points."] if n else []
 
 
 def _lost_points(found: Inspection) -> list[str]:

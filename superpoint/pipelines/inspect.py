@@ -122,7 +122,7 @@ def _facts(pairs: Sequence[tuple[Subject, Mask | None]]) -> dict[str, str]:
 
 def _names_of(points: dict[str, Any]) -> str | None:
     """Return the names of the files of points, of which there was one before there could be several."""
-    return ", ".join(points.get("files") or ()) or points.get("name")
+    return ", ".join(name for name, _ in points.get("files") or ()) or points.get("name")
 
 
 def _short(value: object) -> str:
@@ -142,6 +142,7 @@ def _row(subject: Subject, truth: Mask | None, counts: Counts) -> MaskFacts:
         oracle_miou=own.oracle_miou,
         wrong_vote=own.errors.get("wrong_vote"),
         mixed=own.errors.get("mixed"),
+        filled_wrongly=own.errors.get("filled_wrongly"),
     )
 
 

@@ -90,9 +90,7 @@ def open_poll(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSetti
     )
 
 
-def columns_of(
-    settings: PointColumnSettings, *, annotator_column: str | None = None, seed: int = 0
-) -> PointColumns:
+def columns_of(settings: PointColumnSettings, *, annotator_column: str | None = None, seed: int = 0) -> PointColumns:
     """Return what is read of the points' files."""
     given = settings.model_dump(include=set(PointColumnSettings.model_fields) - {"points_crs"})
     return PointColumns(**given, crs=settings.points_crs, annotator_column=annotator_column, seed=seed)

@@ -124,13 +124,14 @@ def _draw(subject: Subject, strategy: SamplingStrategy, seed: list[int]) -> Samp
 
 
 def _refuse_missing(subject: Subject, drawn: Sample, strategy: SamplingStrategy) -> None:
-    if not drawn.n_missing or getattr(strategy, "short", "leave") == "leave":
+    if not drawn.n_missing or strategy.strata == "patches" or getattr(strategy, "short", "share") == "leave":
         return
+    or_leave = ", or --short leave to take what there is" if hasattr(strategy, "short") else ""
     by_superpixel = strategy.strata == "superpixels"
     what = "superpixels with a labelled pixel" if by_superpixel else f"labelled pixels{subject.where}"
     raise InputError(
         f"{subject.mask.path} has {len(drawn.points)} {what}, fewer than the {drawn.plan.n_asked} points asked for; "
-        f"give a lower --n-points, or --short leave to take what there is"
+        f"give a lower --n-points{or_leave}"
     )
 
 

@@ -13,16 +13,17 @@ import pandas as pd
 from superpoint import __version__
 from superpoint.cache.labelmaps import open_labels, open_origin
 from superpoint.cache.labelplaces import nearest_pixels
-from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
+from superpoint.cache.points.reading import PlacedPoints, read_point_files
 from superpoint.cache.points.writing import PlacedRows, check_point_file, write_point_file
 from superpoint.cache.predictions import open_predictions
 from superpoint.cache.tables import read_class_table
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError
+from superpoint.pipelines.poll import columns_of
 from superpoint.pipelines.progress import progress
 from superpoint.points.matching import ClassMatch
-from superpoint.points.queries import Candidates, make_query
 from superpoint.points.query import UNREADABLE
+from superpoint.points.suggesting import Candidates, least_area, make_query
 from superpoint.points.uncertainty import vote_entropy
 from superpoint.superpixels.statistics import Statistics, measure, merge
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from superpoint.cache.labelmaps import StoredLabels
     from superpoint.cache.predictions import Prediction
     from superpoint.pipelines.settings import SuggestSettings
-    from superpoint.points.queries import QueryStrategy, Ranking
+    from superpoint.points.suggesting import QueryStrategy, Ranking
     from superpoint.tiles import Window
 
     Look = Callable[[Window], NDArray[np.float32]]
@@ -52,6 +53,8 @@ class Suggestion:
     superpixel: int
     score: float | None
     """What it was chosen for: see the strategy. None where nothing was compared."""
+    pixels: int
+    """What it labels: the area of the superpixel."""
     row: int
     col: int
 
@@ -66,8 +69,18 @@ class Suggestions:
     n_superpixels: int
     n_labelled: int
     """Superpixels that have a point already."""
+    min_area: int
+    """Pixels of the smallest superpixel that is asked for."""
+    n_too_small: int
+    """Superpixels without a point that are smaller."""
+    n_asked: int
+    """Points asked for."""
     suggestions: list[Suggestion]
     """Fewer than asked for only where no more superpixels are left."""
+    n_pixels: int
+    """What all suggestions label."""
+    coverage_gained: float
+    """The same as a share of the pixels of all superpixels."""
     seconds: float
 
 
@@ -101,11 +114,13 @@ def suggest(settings: SuggestSettings) -> Suggestions:
         areas=statistics.areas,
         features=np.where(statistics.counts > 0, statistics.means, np.nan),
         labelled=labelled,
+        min_area=settings.min_area or least_area(statistics.areas),
     )
     ranking = strategy.rank(candidates, settings.n_points)
     if not len(ranking.places):
         raise InputError(_nothing_left(labels, candidates))
     suggestions = _placed(labels, statistics, ranking)
+    n_pixels = sum(one.pixels for one in suggestions)
     _write(settings, labels, strategy, suggestions)
     return Suggestions(
         output=str(settings.output),
@@ -113,7 +128,12 @@ def suggest(settings: SuggestSettings) -> Suggestions:
         strategy=strategy.name,
         n_superpixels=len(statistics),
         n_labelled=int(labelled.sum()),
+        min_area=candidates.min_area,
+        n_too_small=int((~labelled & ~candidates.is_open).sum()),
+        n_asked=settings.n_points,
         suggestions=suggestions,
+        n_pixels=n_pixels,
+        coverage_gained=n_pixels / int(statistics.areas.sum()),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -186,10 +206,7 @@ def _superpixels_with_points(labels: StoredLabels, settings: SuggestSettings) ->
     """Return the superpixels that points lie in, whatever their class."""
     if not settings.points:
         return np.zeros(0, np.uint32)
-    columns = PointColumns(
-        class_column=settings.class_column, raster_column=settings.raster_column, crs=settings.points_crs
-    )
-    table = read_point_files(settings.points, columns)
+    table = read_point_files(settings.points, columns_of(settings))
     n_names = len(table.names) + 1
     no_class = ClassMatch(
         classes=ClassTable.from_names(["any"]), values=np.full(n_names, UNREADABLE, np.int16), reasons=("",) * n_names
@@ -212,7 +229,13 @@ def _nothing_left(labels: StoredLabels, candidates: Candidates) -> str:
     n, n_labelled = len(candidates.ids), int(candidates.labelled.sum())
     if n == n_labelled:
         return f"all {n} superpixels of {labels.path} have a point already; there is nothing left to label"
-    return f"the predictions say nothing of the {n - n_labelled} superpixels of {labels.path} that have no point"
+    n_open = int(candidates.is_open.sum())
+    if not n_open:
+        return (
+            f"none of the {n - n_labelled} superpixels of {labels.path} that have no point has {candidates.min_area} "
+            f"pixels or more; give a lower --min-area"
+        )
+    return f"the predictions say nothing of the {n_open} superpixels of {labels.path} that can be asked for"
 
 
 # --- where the points go
@@ -222,10 +245,13 @@ def _placed(labels: StoredLabels, statistics: Statistics, ranking: Ranking) -> l
     """Put a point into each superpixel chosen."""
     wanted = np.sort(ranking.places)
     pixels = nearest_pixels(labels, statistics, wanted)[np.searchsorted(wanted, ranking.places)]
-    ids, scores = statistics.ids[ranking.places].tolist(), ranking.scores.tolist()
+    scores = [None if np.isnan(score) else score for score in ranking.scores.tolist()]
+    ids, areas = statistics.ids[ranking.places].tolist(), statistics.areas[ranking.places].tolist()
     return [
-        Suggestion(rank=rank, superpixel=label, score=None if np.isnan(score) else score, row=row, col=col)
-        for rank, (label, score, (row, col)) in enumerate(zip(ids, scores, pixels.tolist(), strict=True), 1)
+        Suggestion(rank=rank, superpixel=label, score=score, pixels=area, row=row, col=col)
+        for rank, (label, score, area, (row, col)) in enumerate(
+            zip(ids, scores, areas, pixels.tolist(), strict=True), 1
+        )
     ]
 
 
@@ -236,6 +262,7 @@ def _write(
         "rank": [one.rank for one in suggestions],
         "superpixel": [one.superpixel for one in suggestions],
         "score": np.array([one.score for one in suggestions], np.float64),
+        "pixels": [one.pixels for one in suggestions],
         "strategy": [strategy.name] * len(suggestions),
         settings.raster_column or "raster": [Path(_names_of(labels)[0]).stem] * len(suggestions),
         settings.class_column: pd.Series([None] * len(suggestions), dtype="str").array,  # for the annotator

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 SHORT_DIGEST = 12
 FEW = 4  # label maps that are told of in full
 MOST_ROWS = 200
+MOST_CLICKS = 20
 
 
 def of_label_maps(label_maps: Sequence[LabelMap]) -> RenderableType:
@@ -527,14 +528,23 @@ def _shortages(mask: SampledMask, sampled: SampledPoints) -> list[str]:
 def of_suggestions(made: Suggestions) -> RenderableType:
     """Summarize suggested points: a row each."""
     table = Table(box=box.SIMPLE_HEAD, title=f"to label next, by {made.strategy}", title_justify="left")
-    for heading in ("rank", "superpixel", "score", "row", "col"):
+    for heading in ("rank", "superpixel", "score", "pixels", "row", "col"):
         table.add_column(heading, justify="right")
-    for one in made.suggestions[:MOST_ROWS]:
+    for one in made.suggestions[:MOST_CLICKS]:
         score = "-" if one.score is None else f"{one.score:.4g}"
-        table.add_row(str(one.rank), str(one.superpixel), score, str(one.row), str(one.col))
+        table.add_row(str(one.rank), str(one.superpixel), score, f"{one.pixels:,}", str(one.row), str(one.col))
     n = len(made.suggestions)
-    had = f"{made.n_labelled:,} of {made.n_superpixels:,} superpixels have a point already"
-    return Group(table, f"{n:,} points to label, {had}: {made.output}; fill in the column class and give it to label")
+    more = [f"and {n - MOST_CLICKS:,} more"] if n > MOST_CLICKS else []
+    short = f" of {made.n_asked:,}" if n < made.n_asked else ""
+    least = f"{made.min_area:,} pixels or more"
+    facts = [
+        f"{n:,}{short} points to label{f': there are no more of {least}' if short else ''}",
+        f"they label {made.n_pixels:,} pixels, {made.coverage_gained:.2%} of the raster",
+        f"{made.n_labelled:,} of {made.n_superpixels:,} superpixels have a point already",
+        f"{made.n_too_small:,} others have not {least} and are left out" if made.n_too_small else "",
+        f"{made.output}: fill in the column class and give it to label",
+    ]
+    return Group(table, *more, *filter(None, facts))
 
 
 def of_cache_listing(listing: Listing) -> RenderableType:

@@ -28,6 +28,8 @@ def undisturbed() -> Iterator[None]:
             # What the user chose: the number of workers, no validation, the CPU.
             for choice in ("does not have many workers", "have no `val_dataloader`", "available but not used"):
                 warnings.filterwarnings("ignore", f".*{choice}", PossibleUserWarning)
+            # On a login node of a cluster, where a demo may well be run.
+            warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
             # Lightning 2.6 with newer versions of PyTorch: its own use of a deprecated class.
             warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
             yield

@@ -40,10 +40,12 @@ class Case:
     classes: NDArray[np.uint8]
     votes: NDArray[np.int64]
     shares: NDArray[np.float32]
+    filled: tuple[bool, ...] = (False,) * len(IDS)
 
     def arrays(self, part: tuple[slice, slice] = np.s_[:, :]) -> dict[str, NDArray[Any]]:
         places = np.searchsorted(IDS, self.labels[part])
         flags = np.where((self.shares < 1) & (self.votes > 0), Flag.CONFLICT, 0).astype(np.uint8)
+        flags |= np.where(self.filled, Flag.FILLED, 0).astype(np.uint8)
         found = {"classes": self.classes, "shares": self.shares, "votes": self.votes, "flags": flags}
         return {name: values[places] for name, values in found.items()} | {"truth": self.truth[part]}
 
@@ -79,7 +81,7 @@ def cases(draw: st.DrawFn, shape: tuple[int, int] = (6, 7)) -> Case:
     shares = np.where(votes > 0, np.maximum(rng.integers(0, votes + 1), 1) / np.maximum(votes, 1), 0)
     return Case(
         labels=labels, truth=truth.astype(np.uint8), classes=classes.astype(np.uint8), votes=votes,
-        shares=shares.astype(np.float32),
+        shares=shares.astype(np.float32), filled=tuple(rng.random(len(IDS)) < 0.4),
     )  # fmt: skip
 
 
@@ -97,7 +99,8 @@ def split_by_hand(case: Case) -> Counter[str]:
         elif label == truth:
             found["correct"] += 1
         else:
-            found["mixed" if inside[label] == max(inside.values()) else "wrong_vote"] += 1
+            giver = "filled_wrongly" if case.filled[int(np.searchsorted(IDS, case.labels[at]))] else "wrong_vote"
+            found["mixed" if inside[label] == max(inside.values()) else giver] += 1
     return found
 
 
@@ -106,12 +109,15 @@ def split_by_hand(case: Case) -> Counter[str]:
 def test_every_pixel_of_known_truth_is_right_or_wrong_for_one_reason(case: Case) -> None:
     found, by_hand = case.inspected(), split_by_hand(case)
     pixels = {kind: n for kind, n in found.error_pixels.items() if kind != "wrong"}
-    assert pixels == {kind: by_hand[kind] for kind in ("correct", "mixed", "wrong_vote", "not_covered")}
+    assert pixels == {
+        kind: by_hand[kind] for kind in ("correct", "mixed", "wrong_vote", "filled_wrongly", "not_covered")
+    }
     total = sum(by_hand.values())
     if total:
         assert sum(Fraction(n, total) for n in pixels.values()) == 1
         assert sum(found.errors[kind] or 0 for kind in pixels) == pytest.approx(1, abs=1e-15)
-        assert found.errors["wrong"] == pytest.approx((found.errors["mixed"] or 0) + (found.errors["wrong_vote"] or 0))
+        wrong = sum(found.errors[kind] or 0 for kind in ("mixed", "wrong_vote", "filled_wrongly"))
+        assert found.errors["wrong"] == pytest.approx(wrong)
 
 
 @given(cases())
@@ -233,7 +239,9 @@ def test_a_small_case_by_hand() -> None:
     found = CASE.inspected()
     assert found.coverage == 0.8
     assert found.accuracy == 4 / 8
-    assert found.errors == {"correct": 0.4, "mixed": 0.1, "wrong_vote": 0.3, "not_covered": 0.2, "wrong": 0.4}
+    assert found.errors == {
+        "correct": 0.4, "mixed": 0.1, "wrong_vote": 0.3, "filled_wrongly": 0.0, "not_covered": 0.2, "wrong": 0.4,
+    }  # fmt: skip
     assert found.oracle_accuracy == 0.8
     assert found.reachable_accuracy == 6 / 8
     assert found.class_frequencies == {"field": 1.0, "road": 0.0, "water": 0.0}
@@ -266,7 +274,8 @@ def test_without_a_truth_there_are_no_scores_and_conflicts_come_first() -> None:
 def test_without_a_label_map_there_are_scores_but_no_reasons() -> None:
     found = inspection_of(CASE.counts(census=None), n_worst=10)
     assert found.accuracy == 0.5
-    assert found.error_pixels == {"correct": 4, "mixed": None, "wrong_vote": None, "not_covered": 2, "wrong": 4}
+    unknown = dict.fromkeys(("mixed", "wrong_vote", "filled_wrongly"))
+    assert found.error_pixels == {"correct": 4, **unknown, "not_covered": 2, "wrong": 4}
     assert (found.superpixels, found.oracle_miou, found.conflicts, found.worst) == (None, None, None, [])
 
 
@@ -303,7 +312,7 @@ def verdict(**changed: Any) -> tuple[str, str]:  # noqa: ANN401  # any field of 
 @pytest.mark.parametrize(
     ("changed", "level", "words"),
     [
-        ({}, "poor", "50 % of the labelled pixels are right; 80 % of all pixels are labelled. 75 % of the errors are"),
+        ({}, "poor", "50 % of the labelled pixels are right, at a mIoU of 0.25; 80 % of all pixels are labelled. 75 % of"),
         ({}, "poor", "votes that were wrong: most of the superpixel is of another class. Most of them are labelled f"),
         ({}, "poor", "All 20 points of field are right where they lie, but some are on the smaller part"),
         ({"points": points_of(15)}, "poor", "Look at the points of field: 5 of 20 are wrong there."),
@@ -311,7 +320,9 @@ def verdict(**changed: Any) -> tuple[str, str]:  # noqa: ANN401  # any field of 
         ({}, "poor", "No pixel is labelled road or water: nothing will be learned of it."),
         ({"points": points_of(20, used=4, outside=3)}, "poor", "3 of 7 points did not vote, 3 of them outside."),
         ({"census": None}, "poor", "cannot be said without the label map"),
-        ({"confusion": np.array([[9, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]])}, "check", "No problem stands out."),
+        ({"confusion": np.array([[95, 1, 0, 9], [0, 4, 0, 0], [0, 0, 0, 0]])}, "check", "No problem stands out. Before"),
+        ({"confusion": np.array([[9, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]])}, "check", "the IoU of road is 0.00"),
+        ({"confusion": np.array([[950, 0, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0]])}, "poor", "the IoU of road is 0.00"),
         ({"confusion": np.array([[96, 2, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]])}, "check", "But only 50 % of what"),
         ({"confusion": None}, "check", "In 1 of the 1 superpixels with several points, these are of different"),
         ({"class_pixels": np.zeros(3, np.int64)}, "poor", "Nothing is labelled"),
@@ -328,8 +339,60 @@ def test_a_step_is_blamed_for_what_it_filled_wrongly() -> None:
     census = filled.census()
     census = replace(census, flags=np.where(census.votes > 0, census.flags, Flag.FILLED).astype(np.uint8))
     found = inspection_of(filled.counts(census=census), n_worst=0)
-    assert found.filled_wrongly == 3
-    assert found.verdict.sentences[1].startswith("75 % of the errors are in superpixels without a point")
+    assert (found.error_pixels["filled_wrongly"], found.per_class["field"].filled_wrongly) == (3, 3)
+    assert found.error_pixels["wrong_vote"] == found.per_class["field"].wrong_superpixels == 0
+    assert found.verdict.sentences[1].startswith("75 % of the errors are in superpixels to which a step gave")
+
+
+def test_the_step_that_gives_the_most_wrong_classes_is_named() -> None:
+    filled = replace(CASE, filled=(False, False, True, False, False))
+    stages = {"vote": labels_of(0), "propagate": labels_of(0, 0), "fill-nearest": labels_of(0, 0, 2)}
+    steps = step_counts(filled.census(), stages)
+    sentences = inspection_of(filled.counts(steps=steps), n_worst=0).verdict.sentences
+    assert "to which propagate gave a wrong class, not the vote" in sentences[1]
+    assert sentences[2] == (
+        "Ask more of propagate before it fills, or label more points: 25 % of what it labelled anew is right; "
+        "the vote alone had 75 % right."
+    )
+
+
+def without_truth(**changed: Any) -> tuple[str, str]:  # noqa: ANN401  # any field of the counts
+    case = replace(CASE, votes=np.array([0, 3, 2, 4, 0]), shares=np.array([0, 1, 1, 1, 0], np.float32))
+    points = PointCounts(states={"used": 9}, voted=np.array([9, 1, 1]), checked=np.zeros(3), agreeing=np.zeros(3))
+    facts = {"points": points, "class_pixels": np.array([8, 1, 1]), "confusion": None, "census": case.census()}
+    found = inspection_of(case.counts(**facts | changed), n_worst=0).verdict
+    return found.level, " ".join(found.sentences)
+
+
+def test_nobody_is_told_to_train_on_what_no_truth_was_asked_about() -> None:
+    level, words = without_truth()
+    assert (level, "Train on it" in words) == ("unknown", False)
+    assert "In 3 superpixels points could contradict each other" in words
+
+
+def test_many_votes_of_one_row_are_one_opinion() -> None:
+    assert "Nothing here could contradict: 0 of 3 superpixels with points have a second opinion" in without_truth(
+        contested=0
+    )[1]
+
+
+def test_attribute_tables_that_contradict_themselves_are_to_be_checked() -> None:
+    points = PointCounts(
+        states={"used": 9}, voted=np.array([9, 1, 1]), checked=np.zeros(3), agreeing=np.zeros(3),
+        contradictions=("code 4 means both barren and urban",),
+    )  # fmt: skip
+    level, words = without_truth(points=points)
+    assert level == "check"
+    assert "contradict themselves (1), see Points" in words
+
+
+def test_what_annotators_did_adds_up_over_rasters() -> None:
+    numbers = {"ann": np.array([4, 1, 3, 2])}
+    one = replace(points_of(20, used=4), annotators=numbers)
+    other = replace(points_of(20, used=4), annotators=numbers | {"bob": np.array([1, 1, 0, 0])})
+    found = inspection_of(CASE.counts(points=one + other), n_worst=0).annotators
+    assert (found["ann"].rows, found["ann"].share_outvoted, found["ann"].agreement) == (8, 0.25, 4 / 6)
+    assert (found["bob"].share_outvoted, found["bob"].checked, found["bob"].agreement) == (1.0, 0, None)
 
 
 def test_evidence_is_that_of_the_vote_whatever_steps_left_of_it() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.stats import entropy
+from shapely import box
 from smallworld import two_fields, write_classes, write_points, write_raster
 
 from superpoint.cache import labelmaps
@@ -15,6 +18,7 @@ from superpoint.cache.rasters import open_raster
 from superpoint.errors import InputError
 from superpoint.pipelines.settings import SuggestSettings, SuperpixelizeSettings
 from superpoint.pipelines.suggest import suggest
+from superpoint.pipelines.summaries import of_suggestions
 from superpoint.pipelines.superpixelize import superpixelize
 
 if TYPE_CHECKING:
@@ -50,6 +54,11 @@ class World:
         }  # fmt: skip
         return suggest(SuggestSettings(**(given | changes)))
 
+    def pixel(self, row: int, col: int) -> tuple[float, float]:
+        """Return the upper left corner of a pixel, in the raster's CRS."""
+        x, y = open_raster(self.raster).georeference.affine @ (col, row)
+        return x, y
+
     def means(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([np.nanmean(values[self.labels == label]) for label in self.ids])
 
@@ -63,6 +72,12 @@ def probabilities(seed: int, n_classes: int = 2) -> np.ndarray[Any, np.dtype[np.
     shares = np.random.default_rng(seed).dirichlet(np.full(n_classes, 0.4), size=SHAPE).transpose(2, 0, 1)
     shares[:, *UNKNOWN] = 0
     return shares.astype(np.float32)
+
+
+def said_by(made: Suggestions) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(of_suggestions(made))
+    return console.export_text()
 
 
 def chosen(made: Suggestions) -> list[int]:
@@ -89,6 +104,7 @@ def test_the_file_waits_for_classes_and_says_rank_and_score(world: World, tmp_pa
         "col",
         "superpixel",
         "score",
+        "pixels",
         "strategy",
         "raster",
         "class",
@@ -191,10 +207,65 @@ def test_the_tiles_have_no_say_in_where_the_point_goes(
 
 
 def test_fewer_are_asked_for_where_no_more_are_left_and_none_is_refused(world: World, tmp_path: Path) -> None:
-    made = world.suggest(tmp_path, n_points=10_000)
+    made = world.suggest(tmp_path, n_points=10_000, min_area=1)
     assert sorted(chosen(made)) == world.ids.tolist()
     with pytest.raises(InputError, match=f"all {len(world.ids)} superpixels of .* have a point already; there is"):
         world.suggest(tmp_path, points=[tmp_path / "next.gpkg"], output=tmp_path / "then.gpkg")
+
+
+def test_superpixels_below_a_quarter_of_the_median_are_not_asked_for(world: World, tmp_path: Path) -> None:
+    sizes = [7, 40, 160, 160, 161, 160, 39]
+    colours = np.array([250, 130, 10, 30, 50, 70, 200], np.uint8)
+    strips = np.repeat(np.arange(7, dtype=np.uint32), sizes)
+    places: dict[str, Any] = {
+        "label_map": write_raster(tmp_path / "strips.tif", strips[None, None] + 1, nodata=0),
+        "raster": write_raster(tmp_path / "colours.tif", colours[strips][None, None]),
+    }
+    for strategy in ("diversity", "coverage"):
+        made = world.suggest(tmp_path, strategy=strategy, **places)
+        assert sorted(chosen(made)) == [2, 3, 4, 5, 6]  # a quarter of 160 is 40
+        assert (made.min_area, made.n_too_small, made.n_asked) == (40, 2, 6)
+        assert {one.superpixel: one.pixels for one in made.suggestions} == {2: 40, 3: 160, 4: 160, 5: 161, 6: 160}
+        assert (made.n_pixels, made.coverage_gained) == (681, 681 / 727)
+    assert chosen(world.suggest(tmp_path, strategy="diversity", min_area=1, n_points=2, **places))[1] == 1
+    with pytest.raises(
+        InputError, match=r"none of the 7 superpixels of .*strips\.tif that have no point has 162 pixels"
+    ):
+        world.suggest(tmp_path, min_area=162, **places)
+
+
+def test_the_summary_says_what_each_click_labels_and_where_no_more_are_left(world: World, tmp_path: Path) -> None:
+    text = said_by(world.suggest(tmp_path, n_points=99_999))
+    n = int((world.areas >= np.median(world.areas) / 4).sum())
+    assert f"{n:,} of 99,999 points to label: there are no more of " in text
+    assert f"and {n - 20:,} more" in text
+    assert len([line for line in text.splitlines() if line.split() and line.split()[0].isdecimal()]) == 21
+    few = world.suggest(tmp_path, n_points=2)
+    text = said_by(few)
+    assert "2 points to label" in text
+    assert "no more" not in text
+    assert f"{few.n_pixels:,} pixels, {few.n_pixels / world.areas.sum():.2%} of the raster" in text
+
+
+def test_points_that_are_there_are_read_as_label_reads_them(world: World, tmp_path: Path) -> None:
+    table = tmp_path / "clicks.csv"
+    table.write_text("down,across,class\n50,60,\n")
+    fields = gpd.GeoDataFrame(
+        {"class": ["dark"]}, geometry=[box(*world.pixel(20, 30), *world.pixel(24, 36))], crs="EPSG:32633"
+    )
+    write_points(tmp_path / "layers.gpkg", TRUTH, 3, seed=1)
+    fields.to_file(tmp_path / "layers.gpkg", layer="fields")
+    clicked = world.suggest(tmp_path, points=[table], row_column="down", column_column="across", n_points=999)
+    assert world.labels[50, 60] not in chosen(clicked)
+    burnt = world.suggest(
+        tmp_path, points=[tmp_path / "layers.gpkg"], layer="fields", geometries="burn", n_points=999, min_area=1
+    )
+    inside = set(np.unique(world.labels[20:24, 30:36]).tolist())
+    assert set(chosen(burnt)) == set(world.ids.tolist()) - inside
+    with pytest.raises(
+        InputError, match=r"clicks\.csv has no class column 'what'; columns: down, across, class; choose"
+    ):
+        world.suggest(tmp_path, points=[table], class_column="what")
 
 
 def test_predictions_that_do_not_fit_are_refused_in_one_sentence(world: World, tmp_path: Path) -> None:

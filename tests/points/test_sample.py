@@ -28,7 +28,9 @@ masks = st.lists(
 ).map(lambda rows: np.array(rows, np.uint8))
 strategies = st.one_of(
     st.builds(
-        lambda name, n_points, short: make_strategy(name, {"n_points": n_points, "short": short}),
+        lambda name, n_points, short: make_strategy(
+            name, {"n_points": n_points} | ({"short": short} if name != "proportional" else {})
+        ),
         st.sampled_from(["random", "proportional", "balanced", "superpixel"]),
         st.integers(0, 80),
         st.sampled_from(["share", "leave"]),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from superpoint.cache.georeference import refuse_other_grid
-from superpoint.cache.stores import Store
 from superpoint.classes import IGNORE
 from superpoint.errors import InputError
 from superpoint.inspection.census import count_tile, merge
@@ -179,14 +177,9 @@ def _count(
     )
 
 
-@functools.lru_cache(maxsize=16)
-def _names_in(path: str) -> frozenset[str]:
-    return frozenset(Store(path).list_names()[0])
-
-
 def has_flags(group: TiledGroup) -> bool:
     """Tell whether a group has flags; older ones have not."""
-    return "flags" in _names_in(group.path)
+    return "rule" in group.provenance
 
 
 def _counts_of(counted: _Pass) -> Counts:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from superpoint.cache.evidence import companion_of
 from superpoint.cache.holdings import ACCOUNT
+from superpoint.cache.points.accounts import CONTRADICTIONS, SUMS
 from superpoint.classes import IGNORE
 from superpoint.inspection.verdict import VOTING
 from superpoint.points.account import State
@@ -30,8 +31,6 @@ COLUMNS = (
     ("superpoint_state", "superpoint_row", "superpoint_col", "superpoint_value"),  # before there were reasons
 )
 """What accounts call the state, the pixel and the class."""
-CONTRADICTIONS = b"superpoint:contradictions"
-"""Key of the file's metadata under which sentences are, as a JSON list."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +79,7 @@ def read_points_seen(path: str, classes: ClassTable) -> PointsSeen | None:
     if data is None:
         return None
     file = pq.ParquetFile(io.BytesIO(data))
+    metadata = file.schema_arrow.metadata or {}
     names = next((names for names in COLUMNS if set(names) <= set(file.schema_arrow.names)), None)
     if names is None:
         return None
@@ -91,11 +91,11 @@ def read_points_seen(path: str, classes: ClassTable) -> PointsSeen | None:
     found = _values_of(values, classes)[voted]
     known = found != IGNORE
     return PointsSeen(
-        states=_sums(state_names, state_codes),
+        states=_kept_sums(metadata) or _sums(state_names, state_codes),
         rows=rows.to_numpy()[voted][known].astype(np.int64),
         cols=cols.to_numpy()[voted][known].astype(np.int64),
         values=found[known],
-        contradictions=_contradictions(file.schema_arrow.metadata or {}),
+        contradictions=_contradictions(metadata),
     )
 
 
@@ -116,6 +116,11 @@ def _values_of(column: pa.ChunkedArray, classes: ClassTable) -> NDArray[np.uint8
     names, codes = _encoded(column)
     values = [IGNORE if (value := classes.value_of(name)) is None else value for name in names]
     return np.array([*values, IGNORE], np.uint8)[codes]  # -1 is the last
+
+
+def _kept_sums(metadata: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Return the sums over all rows of the points, of a run of one raster; none if there were several."""
+    return {name: count for name, count in json.loads(metadata.get(SUMS, b"{}")).items() if count}
 
 
 def _contradictions(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:

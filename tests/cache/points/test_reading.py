@@ -159,7 +159,51 @@ def test_columns_of_coordinates_may_be_given(tmp_path: Path) -> None:
     assert (pixels.xs.tolist(), pixels.ys.tolist(), pixels.files[0].system) == ([4], [3], PIXELS)
     sentence = refusal(lambda: read(path, x_column="Ost", y_column="Hochwert"))
     assert "has no coordinate column 'Ost'; columns: x, y, Rechtswert" in sentence
-    assert "--x-column and --y-column" in refusal(lambda: read(path, x_column="x"))
+    assert sentence.endswith("choose with --x-column and --y-column")
+    assert refusal(lambda: read(path, x_column="x")).endswith("there are two; give --x-column and --y-column")
+    assert refusal(lambda: read(path, row_column="x")).endswith("there are two; give --row-column and --column-column")
+
+
+def test_columns_of_coordinates_that_are_given_are_found_in_parquet_too(tmp_path: Path) -> None:
+    pd.DataFrame({"east": XS, "north": YS, "class": NAMES, "count": range(4)}).to_parquet(tmp_path / "p.parquet")
+    found = read(tmp_path / "p.parquet", x_column="east", y_column="north", crs="EPSG:4326")
+    np.testing.assert_array_equal((found.xs, found.ys), (XS, YS))
+
+
+BOTH = {"row": [3], "col": [4], "x": [100.0], "y": [200.0], "class": ["a"], "raster": ["north"]}
+PIXEL, WORLD = (4, 3, PIXELS), (100, 200, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"crs": "EPSG:32633"}, WORLD),
+        ({"crs": "EPSG:32633", "raster_column": "raster"}, WORLD),
+        ({"x_column": "x", "y_column": "y"}, (100, 200, NO_SYSTEM)),
+        ({"row_column": "row", "column_column": "col"}, PIXEL),
+        ({"row_column": "row", "column_column": "col", "crs": "EPSG:32633"}, PIXEL),
+        ({"raster_column": "raster"}, PIXEL),
+    ],
+)
+@pytest.mark.parametrize("name", ["p.csv", "p.parquet"])
+def test_of_pixels_and_world_coordinates_those_count_that_were_asked_for(
+    tmp_path: Path, name: str, told: dict[str, str], expected: tuple[float, float, int]
+) -> None:
+    path, table = tmp_path / name, pd.DataFrame(BOTH)
+    table.to_csv(path, index=False) if name.endswith("csv") else table.to_parquet(path)
+    found = read(path, **told)
+    assert (found.xs[0], found.ys[0], found.files[0].system) == expected
+
+
+@pytest.mark.parametrize("world", ["x,y", "lon,lat"])
+def test_pixels_and_world_coordinates_in_one_table_are_refused_until_one_is_chosen(tmp_path: Path, world: str) -> None:
+    path = write_text(tmp_path / "p.csv", f"row,col,{world},class", [[3], [4], [9.0], [50.0], ["a"]])
+    sentence = refusal(lambda: read(path))
+    assert f"p.csv has both pixels (row,col) and world coordinates ({world})" in sentence
+    assert "--points-crs EPSG:CODE, or the pixels with --row-column row --column-column col" in sentence
+    both = {"x_column": "lon", "y_column": "lat", "row_column": "row", "column_column": "col"}
+    path = write_text(path, "row,col,lon,lat,class", [[3], [4], [9.0], [50.0], ["a"]])
+    assert refusal(lambda: read(path, **both)).endswith("give one of them")
 
 
 def test_a_decimal_comma_is_understood(tmp_path: Path) -> None:
@@ -378,7 +422,9 @@ def test_a_csv_without_coordinates_is_answered_with_the_names_they_may_have(tmp_
     for header in ("class", "class,value", "x,lat,class"):
         (tmp_path / "p.csv").write_text(f"{header}\n{','.join('1' for _ in header.split(','))}\n")
         assert refusal(lambda: read(tmp_path / "p.csv")).endswith(
-            "p.csv has no coordinate columns; name them x,y | easting,northing | lon,lat | longitude,latitude | row,col"
+            "p.csv has no geometry and no coordinate columns x,y | easting,northing | lon,lat | longitude,latitude | "
+            f"row,col; columns: {header.replace(',', ', ')}; choose with --x-column and --y-column, or --row-column "
+            "and --column-column"
         )
 
 
