@@ -351,19 +351,30 @@ def of_maps(maps: Sequence[Map]) -> RenderableType:
     )
 
 
+_REASONS = {
+    "mixed": "superpixel mixes classes",
+    "wrong_vote": "vote was wrong",
+    "filled_wrongly": "filled wrongly by a step",
+}
+
+
 def of_inspection(found: Inspection) -> RenderableType:
     """Summarize an inspection: what it comes to, the numbers behind it, a row a class, and where the page is."""
+    pixels = found.error_pixels
+    n_labelled = (pixels.get("correct") or 0) + (pixels.get("wrong") or 0)
+    wrong = {kind: (pixels.get(kind) or 0) / n_labelled if n_labelled else None for kind in _REASONS}
     shares = {
-        "labelled pixels right": found.accuracy,
-        "right at best": found.reachable_accuracy,
-        "coverage": found.coverage,
-        "oracle mIoU": found.oracle_miou,
-        "superpixels mix classes": found.errors.get("mixed"),
-        "votes were wrong": found.errors.get("wrong_vote"),
+        "coverage (of all pixels)": found.coverage,
+        "right (of labelled)": found.accuracy,
+        "mIoU (of labelled)": found.miou,
+        "right at best (of labelled)": found.reachable_accuracy,
+        **{f"{words} (of labelled)": wrong[kind] for kind, words in _REASONS.items() if pixels.get(kind) is not None},
+        "oracle mIoU (of all pixels)": found.oracle_miou,
     }
     shown = {name: None if share is None else f"{share:.1%}" for name, share in shares.items()}
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("class", "labelled pixels", "superpixels", "points", "precision", "recall", "IoU"):
+    scored = (f"{score} (of labelled)" for score in ("precision", "recall", "IoU"))
+    for heading in ("class", "labelled pixels", "superpixels", "votes", *scored):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name, one in found.per_class.items():
         counts = ["-" if n is None else f"{n:,}" for n in (one.pixels, one.superpixels, one.points)]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from superpoint.report.labelcharts import keys_of, share_cell, stacked_bar, swatch
 from superpoint.report.labellook import LABEL_STYLE
 from superpoint.report.labelsections import (
+    PALE,
     PLAIN,
+    annotators_section,
     classes_section,
     confusion_section,
     percent_text,
@@ -43,7 +45,8 @@ LEVELS = {"good": "good", "check": "to be checked", "poor": "poor", "unknown": "
 ERRORS = {
     "correct": ("right", "the label is the true class"),
     "mixed": ("superpixel mixes classes", "wrong, though the label is what most of the superpixel truly is"),
-    "wrong_vote": ("vote was wrong", "wrong, and most of the superpixel truly is another class"),
+    "wrong_vote": ("vote was wrong", "wrong, and most of the superpixel truly is another class; the vote gave it"),
+    "filled_wrongly": ("filled wrongly", "the same, but a step gave the superpixel its class"),
     "wrong": ("wrong", "why cannot be said without the label map"),
     "not_covered": ("not covered", "no label"),
 }
@@ -90,6 +93,7 @@ def label_page(page: LabelPage) -> str:
         confusion_section(found),
         superpixels_section(found),
         points_section(found),
+        annotators_section(found),
         steps_section(found),
         _worst(page),
         _masks(found),
@@ -109,9 +113,10 @@ def _header(page: LabelPage) -> Html:
 def _key_numbers(found: Inspection) -> dict[str, str]:
     numbers: dict[str, float | None] = {
         "of the labelled pixels right": found.accuracy,
+        "mIoU on the labelled pixels": found.miou,
         "right at best, with these superpixels": found.reachable_accuracy,
         "of the pixels labelled": found.coverage,
-        "oracle mIoU": found.oracle_miou,
+        "oracle mIoU, of all pixels": found.oracle_miou,
         "of the points right where they lie": found.point_agreement if found.accuracy is not None else None,
         "mean vote share": found.conflicts.mean_vote_share if found.conflicts else None,
     }
@@ -167,6 +172,7 @@ def _overview(page: LabelPage) -> Html:
         for picture in page.overviews
     ]
     keys = [swatch(name, colour) for name, colour in page.colours.items()]
+    keys.append(swatch("no label: the image in pale grey", PALE))
     legend = element("ul", *(element("li", key) for key in keys), class_="legend")
     note = soft(page.overview_note) if page.overview_note else None
     return section("The whole", note, element("div", *figures, class_="panels"), legend)
@@ -234,13 +240,15 @@ def _masks(found: Inspection) -> Html:
         return Html("")
     rows: list[list[str | Cell]] = [
         [one.name, share_cell(one.coverage), number_cell(one.labelled_superpixels), number_cell(one.points),
-         share_cell(one.accuracy), share_cell(one.oracle_miou), share_cell(one.wrong_vote), share_cell(one.mixed),
-         one.path]
+         share_cell(one.accuracy), share_cell(one.oracle_miou), share_cell(one.mixed), share_cell(one.wrong_vote),
+         share_cell(one.filled_wrongly), one.path]
         for one in masks
     ]  # fmt: skip
-    columns = ["pseudo-mask", "coverage", "superpixels labelled", "points", "accuracy", "oracle mIoU", "vote was wrong",
-               "superpixel mixes classes", "path"]  # fmt: skip
-    return section("Each pseudo-mask", soft("All numbers above are of all pixels together."), table_of(columns, rows))
+    columns = ["pseudo-mask", "coverage", "superpixels labelled", "points", "accuracy", "oracle mIoU",
+               *(ERRORS[kind][0] for kind in ("mixed", "wrong_vote", "filled_wrongly")), "path"]  # fmt: skip
+    note = "All numbers above are of all pixels together. Accuracy is of labelled pixels"
+    note += "; mixed, wrongly voted and wrongly filled are of all pixels of known truth."
+    return section("Each pseudo-mask", soft(note), table_of(columns, rows))
 
 
 def _missing(page: LabelPage) -> Html:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 STRENGTH = 0.62
 """Of a class's colour over the image."""
 NO_DATA_RGB = (128, 128, 128)
-ERROR_RGB = {"correct": (60, 160, 90), "mixed": (217, 127, 38), "wrong_vote": (194, 52, 52)}
-ERROR_KINDS = ("not_covered", "correct", "mixed", "wrong_vote")
+ERROR_RGB = {
+    "correct": (60, 160, 90), "mixed": (217, 127, 38), "wrong_vote": (194, 52, 52), "filled_wrongly": (136, 84, 208),
+}  # fmt: skip
+ERROR_KINDS = ("not_covered", "correct", "mixed", "wrong_vote", "filled_wrongly")
 """What the numbers of a picture of errors mean."""
 SHOWN_PX = 240
 """Longer side of a close-up, about."""

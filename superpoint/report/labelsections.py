@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 PLAIN = "#9aa3ad"
 """Colour of what has none."""
+PALE = "#b4b4b4"
+"""Of an image, about, where it is shown without a label."""
 FLAGS = {
     "conflict": "conflict: votes for more than one class",
     "tied": "tied: the leading classes have equal votes",
     "too_weak": "too weak: too few votes, or too small a share, so unlabelled",
-    "filled": "filled: no point, a step gave it the class of others",
+    "filled": "filled: a step gave it its class, not the vote",
     "removed": "removed: a step took its class away",
 }
 
@@ -30,7 +32,7 @@ def classes_section(found: Inspection, colours: Mapping[str, str]) -> Html:
     has_truth = found.accuracy is not None
     total = sum(facts.true_pixels or 0 for facts in found.per_class.values())
     columns = ["class", "labelled", *(["truth"] if has_truth else []), "weight", "superpixels", "points"]
-    columns += ["points right", "covered", "precision", "recall", "IoU", "oracle IoU"] if has_truth else []
+    columns += ["points right", "covered", "precision", "recall (of labelled)", "IoU", "oracle IoU"] if has_truth else []
     rows = [_class_row(name, facts, colours.get(name, PLAIN), total) for name, facts in found.per_class.items()]
     note = (
         "Labelled is the share of the labelled pixels, the class frequency of the weighted loss if it is trained on "
@@ -95,12 +97,17 @@ def _votes_chart(found: Inspection) -> Html | None:
     is_full = len(shown) == len(counts)
     marks = {place: str(place + 1) for place in range(0, len(shown), 1 if len(shown) <= 10 else 4)}  # noqa: PLR2004
     if is_full:
-        marks = {place: text for place, text in marks.items() if place < len(shown) - 2} | {
-            len(shown) - 1: f"{len(shown)}+"
-        }
+        marks = _with_last(marks, len(shown) - 1, f"{len(shown)}+")
+    elif len(shown) - 1 not in marks:
+        marks = _with_last(marks, len(shown) - 1, str(len(shown)))
     bins = [f"{n} points" if n > 1 else "1 point" for n in range(1, len(shown) + 1)]
     chart = counts_chart(shown, label="Superpixels by number of points", marks=marks, bins=bins)
     return element("div", element("h3", "Points in a superpixel that has any"), chart)
+
+
+def _with_last(marks: Mapping[int, str], last: int, text: str) -> dict[int, str]:
+    """Return marks with one at the last bar, and none so near that they would overlap."""
+    return {place: mark for place, mark in marks.items() if place < last - 1} | {last: text}
 
 
 def _vote_shares_chart(found: Inspection) -> Html | None:
@@ -109,7 +116,8 @@ def _vote_shares_chart(found: Inspection) -> Html | None:
         return None
     note = (
         f"{conflicts.superpixels:,} in conflict: {percent_text(conflicts.share_of_superpixels)} of those with points, "
-        f"{percent_text(conflicts.share_of_contested)} of those with several."
+        f"{percent_text(conflicts.share_of_contested)} of those with several "
+        "opinions (rows of the points)."
     )
     chart = share_chart(found.vote_shares, label="Superpixels by vote share")
     return element("div", element("h3", "Share of the votes for the leading class"), chart, soft(note))
@@ -133,19 +141,37 @@ def points_section(found: Inspection) -> Html:
     total = sum(found.points.values())
     rows: list[list[str | Cell]] = [[state.replace("_", " "), number_cell(n), share_cell(n / total if total else None)]
             for state, n in found.points.items() if n]  # fmt: skip
-    notes = [f"{total:,} rows, each in one state."]
+    notes = [f"{count_text(total, 'row')} of the account, each in one state."]
+    n_votes = found.conflicts.votes if found.conflicts else 0
+    if n_votes:
+        notes.append(f"They cast {count_text(n_votes, 'vote')}: a row casts one in each pixel that it covers.")
     if found.point_agreement is not None:
         notes.append(
-            f"{percent_text(found.point_agreement)} of those on known truth have the true class of their pixel."
+            f"{percent_text(found.point_agreement)} of those that voted on known truth have the true class there."
         )
     contradictions = element("ul", *(element("li", text) for text in found.contradictions))
     return section(
         "Points",
         soft(" ".join(notes)),
-        table_of(["state", "points", "share"], rows),
+        table_of(["state", "rows", "share of the rows"], rows),
         element("h3", "Contradictions in their attribute tables") if found.contradictions else None,
         contradictions if found.contradictions else None,
     )
+
+
+def annotators_section(found: Inspection) -> Html:
+    """Return how often each annotator was out-voted, and right."""
+    if not found.annotators:
+        return Html("")
+    has_truth = found.accuracy is not None
+    columns = ["annotator", "rows that voted", "out-voted", *(["right where they lie"] if has_truth else [])]
+    rows: list[list[str | Cell]] = [
+        [name, number_cell(one.rows), share_cell(one.share_outvoted),
+         *((share_cell(one.agreement),) if has_truth else ())]
+        for name, one in found.annotators.items()
+    ]  # fmt: skip
+    note = "Rows whose superpixel went to another class are out-voted, rightly or not."
+    return section("Annotators", soft(note), table_of(columns, rows))
 
 
 def steps_section(found: Inspection) -> Html:

@@ -28,13 +28,12 @@ masks = st.lists(
 ).map(lambda rows: np.array(rows, np.uint8))
 strategies = st.one_of(
     st.builds(
-        lambda name, n_points, short: make_strategy(
-            name, {"n_points": n_points} | ({"short": short} if name != "proportional" else {})
-        ),
-        st.sampled_from(["random", "proportional", "balanced", "superpixel"]),
+        lambda name, n_points, short: make_strategy(name, {"n_points": n_points, "short": short}),
+        st.sampled_from(["random", "balanced", "superpixel"]),
         st.integers(0, 80),
         st.sampled_from(["share", "leave"]),
     ),
+    st.builds(lambda n_points: make_strategy("proportional", {"n_points": n_points}), st.integers(0, 80)),
     st.builds(
         lambda n_points, patch: make_strategy("per-patch", {"n_points": n_points, "patch": patch}),
         st.integers(0, 12),
@@ -207,6 +206,12 @@ def test_a_strategy_goes_by_the_seed_alone_and_not_by_superpixels() -> None:
         ("stratified", {"n_points": 3}, "strategy 'stratified' has no parameter 'n_points'; it takes fraction"),
         ("balanced", {}, "strategy 'balanced' needs a number of points; give it with --n-points"),
         ("balanced", {"n_points": -1}, "n_points must be a whole number from 0, got -1"),
+        (
+            "proportional",
+            {"n_points": 1, "short": "leave"},
+            "strategy 'proportional' has no parameter 'short'; it takes n",
+        ),
+        ("proportional", {"n_points": -1}, "n_points must be a whole number from 0, got -1"),
         ("random", {"n_points": 1, "short": "no"}, "short must be share or leave, got 'no'"),
         ("fraction", {"fraction": 1.5}, "fraction must be above 0 and at most 1, got 1.5"),
         ("stratified", {"fraction": 0.0}, "fraction must be above 0 and at most 1, got 0.0"),

@@ -12,6 +12,7 @@ from superpoint.cache.glimpses import read_glimpse
 from superpoint.classes import IGNORE
 from superpoint.errors import SuperpointError
 from superpoint.inspection.splits import hits_of, truths_of
+from superpoint.labels.evidence import Flag
 from superpoint.report.labelpictures import (
     ERROR_KINDS,
     NO_DATA_RGB,
@@ -75,8 +76,10 @@ def overviews_of(
     found.append(photograph(f"{prefix}pseudo-mask", tinted(image, samples.classes, colours)))
     if has_truth:
         found.append(photograph(f"{prefix}truth", tinted(image, samples.truth, colours)))
-        title = f"{prefix}green right, orange mixed, red wrong vote" if census else f"{prefix}green right, red wrong"
-        found.append(photograph(title, error_picture(image, _kinds(samples, census))))
+        kinds = _kinds(samples, census)
+        filled = ", violet filled wrongly" if (kinds == ERROR_KINDS.index("filled_wrongly")).any() else ""
+        reasons = f"orange mixed, red wrong vote{filled}" if census else "red wrong"
+        found.append(photograph(f"{prefix}green right, {reasons}", error_picture(image, kinds)))
     return found
 
 
@@ -88,10 +91,15 @@ def _kinds(samples: Samples, census: Census | None) -> NDArray[np.uint8]:
     kinds[known] = ERROR_KINDS.index("correct")
     kinds[wrong] = ERROR_KINDS.index("wrong_vote")
     if census is not None and wrong.any():
-        is_best = hits_of(census, census.classes) == truths_of(census).most
-        wrong[wrong] = is_best[census.places_of(samples.labels[wrong])]
-        kinds[wrong] = ERROR_KINDS.index("mixed")
+        kinds[wrong] = _reasons(census)[census.places_of(samples.labels[wrong])]
     return kinds
+
+
+def _reasons(census: Census) -> NDArray[np.uint8]:
+    """Return why what is wrong in each superpixel is wrong, as places in `ERROR_KINDS`."""
+    is_best = hits_of(census, census.classes) == truths_of(census).most
+    given = np.where(census.flags & Flag.FILLED > 0, ERROR_KINDS.index("filled_wrongly"), ERROR_KINDS.index("wrong_vote"))
+    return np.where(is_best, ERROR_KINDS.index("mixed"), given).astype(np.uint8)
 
 
 def _whole_image(subject: Subject, samples: Samples) -> Image | None:
