@@ -16,7 +16,7 @@ box-shadow:0 0 0 1px var(--line)}
 .keys th{padding-top:0;font-weight:400;color:var(--soft);background:none}.keys small{display:block;color:var(--soft);
 margin-left:1.55em}
 .k-correct{background:var(--good)}.k-mixed{background:var(--c1)}.k-wrong_vote{background:var(--bad)}
-.k-filled_wrongly{background:#8854d0}
+.k-filled_wrongly{background:var(--c0)}
 .k-wrong{background:var(--bad)}.k-not_covered{background:var(--line)}
 .meter{display:inline-flex;align-items:center;gap:.5em}.meter u{display:flex;width:56px;text-decoration:none}
 .meter span{min-width:3.6em}

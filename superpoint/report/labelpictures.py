@@ -24,7 +24,7 @@ STRENGTH = 0.62
 """Of a class's colour over the image."""
 NO_DATA_RGB = (128, 128, 128)
 ERROR_RGB = {
-    "correct": (60, 160, 90), "mixed": (217, 127, 38), "wrong_vote": (194, 52, 52), "filled_wrongly": (136, 84, 208),
+    "correct": (60, 160, 90), "mixed": (217, 127, 38), "wrong_vote": (194, 52, 52), "filled_wrongly": (47, 111, 176),
 }  # fmt: skip
 ERROR_KINDS = ("not_covered", "correct", "mixed", "wrong_vote", "filled_wrongly")
 """What the numbers of a picture of errors mean."""

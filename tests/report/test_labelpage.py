@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from superpoint.inspection.facts import (
+    AnnotatorFacts,
     ClassFacts,
     ConflictFacts,
     FlagFacts,
@@ -86,12 +87,16 @@ WORST = WorstSuperpixel(
 
 def inspected(**changed: Any) -> Inspection:  # noqa: ANN401  # any field
     facts = {
-        "coverage": 0.25, "accuracy": 0.831, "oracle_miou": 0.777, "points": {"used": 20, "outside": 3},
+        "coverage": 0.25, "accuracy": 0.831, "miou": 0.71,
+        "annotators": {"ann": AnnotatorFacts(rows=14, outvoted=3, share_outvoted=0.25, checked=10, agreement=0.9)},
+        "oracle_miou": 0.777, "points": {"used": 20, "outside": 3},
         "per_class": {"field": class_facts(), "road": class_facts(pixels=0, frequency=0.0, weight=None)},
         "verdict": Verdict(level="check", sentences=["83 % are right.", "Votes were wrong.", "Look at field."]),
         "n_pixels": 8000, "n_data": 8000, "n_labelled": 2000, "reachable_accuracy": 0.95,
-        "errors": {"correct": 0.2, "mixed": 0.01, "wrong_vote": 0.03, "not_covered": 0.76, "wrong": 0.04},
-        "error_pixels": {"correct": 1600, "mixed": 80, "wrong_vote": 240, "not_covered": 6080, "wrong": 320},
+        "errors": {"correct": 0.2, "mixed": 0.01, "wrong_vote": 0.02, "filled_wrongly": 0.01, "not_covered": 0.76,
+                   "wrong": 0.04},
+        "error_pixels": {"correct": 1600, "mixed": 80, "wrong_vote": 160, "filled_wrongly": 80, "not_covered": 6080,
+                         "wrong": 320},
         "confusion": [[1500, 200, 5000], [120, 100, 1080]],
         "purity": PurityFacts(mean=0.93, mean_of_superpixels=0.91, histogram=[0] * 19 + [40]),
         "superpixels": SuperpixelFacts(total=50, with_points=16, labelled=15, single_vote=10),
@@ -126,14 +131,14 @@ def test_the_first_words_are_the_verdict_and_the_key_numbers() -> None:
     page = page_of(inspected())
     assert page.texts["h1"] == ["ortho to be checked"]
     assert page.texts["p"][:3] == ["83 % are right.", "Votes were wrong.", "Look at field."]
-    assert page.texts["b"][:4] == ["83.1 %", "95.0 %", "25.0 %", "77.7 %"]
+    assert page.texts["b"][:5] == ["83.1 %", "71.0 %", "95.0 %", "25.0 %", "77.7 %"]
     assert page.texts["title"][0] == "superpoint inspect ortho"
 
 
 def test_the_sections_come_in_the_order_of_questions() -> None:
     assert page_of(inspected()).texts["h2"] == [
         "What is right, and what is wrong for which reason", "Classes", "Confusion", "Superpixels and their votes",
-        "Points", "Steps", "Superpixels that cost most",
+        "Points", "Annotators", "Steps", "Superpixels that cost most",
     ]  # fmt: skip
 
 
@@ -141,14 +146,17 @@ def test_the_sections_come_in_the_order_of_questions() -> None:
     "shown",
     [
         "superpixel mixes classeswrong, though the label is what most of the superpixel truly is1.0 %4.2 %",
-        "vote was wrongwrong, and most of the superpixel truly is another class3.0 %12.5 %",
+        "vote was wrongwrong, and most of the superpixel truly is another class; the vote gave it2.0 %8.3 %",
+        "filled wronglythe same, but a step gave the superpixel its class1.0 %4.2 %",
         "not coveredno label76.0 %",
         "field60.0 %50.0 %1.781290.0 %20.0 %90.0 %81.0 %75.0 %88.0 %",
         "left out",
         "15 of 50 superpixels are labelled. 16 have points, 10 of these a single one.",
-        "6 in conflict: 37.5 % of those with points, 100.0 % of those with several.",
+        "6 in conflict: 37.5 % of those with points, 100.0 % of those with several opinions (rows of the points).",
         "conflict: votes for more than one class6410",
-        "23 rows, each in one state. 90.0 % of those on known truth have the true class of their pixel.",
+        "23 rows of the account, each in one state. They cast 22 votes: a row casts one in each pixel that it covers.",
+        "90.0 % of those that voted on known truth have the true class there.",
+        "ann1425.0 %90.0 %",
         "id 4 means both barren and urban",
         "fill-nearest1525.0 %60083.0 %95.0 %",
         "2026-11-18 11:06:40 UTC",
@@ -158,6 +166,13 @@ def test_the_numbers_are_those_of_the_inspection(shown: str) -> None:
     assert shown in words(page_of(inspected()))
 
 
+@pytest.mark.parametrize(("most", "ticks"), [(3, "12345"), (10, "12345678910"), (11, "15911"), (14, "15914"), (20, "15913")])
+def test_the_axis_of_votes_says_where_it_ends(most: int, ticks: str) -> None:
+    found = inspected(points_per_superpixel=[5] + [0] * (most - 1) + [1] + [0] * (20 - most))
+    page = page_of(found)
+    assert f"{ticks}{'20+' if most == 20 else ''}" in words(page)
+
+
 def test_flags_that_nothing_bears_and_states_that_nothing_is_in_are_not_listed() -> None:
     assert "filled:" not in words(page_of(inspected()))
     assert "duplicate" not in words(page_of(inspected(points={"used": 20, "duplicate": 0})))
@@ -165,7 +180,7 @@ def test_flags_that_nothing_bears_and_states_that_nothing_is_in_are_not_listed()
 
 def test_without_a_truth_nothing_speaks_of_it() -> None:
     found = inspected(
-        accuracy=None, oracle_miou=None, reachable_accuracy=None, errors={}, error_pixels={}, confusion=[], purity=None,
+        accuracy=None, miou=None, annotators={}, oracle_miou=None, reachable_accuracy=None, errors={}, error_pixels={}, confusion=[], purity=None,
         point_agreement=None, steps=[], verdict=Verdict(level="unknown", sentences=["Nobody knows."]),
         per_class={"field": ClassFacts(pixels=600, frequency=1.0, weight=1.0, points=12, superpixels=8)},
         worst=[],
@@ -177,7 +192,8 @@ def test_without_a_truth_nothing_speaks_of_it() -> None:
 
 
 def test_without_a_label_map_wrong_is_not_divided() -> None:
-    pixels = {"correct": 1600, "mixed": None, "wrong_vote": None, "not_covered": 6080, "wrong": 320}
+    pixels = {"correct": 1600, "mixed": None, "wrong_vote": None, "filled_wrongly": None, "not_covered": 6080,
+              "wrong": 320}  # fmt: skip
     found = inspected(
         error_pixels=pixels, errors=dict.fromkeys(pixels, 0.1), superpixels=None, conflicts=None, purity=None, worst=[],
         missing=["ortho has no label map any more."],
@@ -200,15 +216,15 @@ def test_the_worst_are_listed_where_there_are_no_pictures_of_them() -> None:
 
 def test_several_pseudo_masks_have_a_row_each() -> None:
     row = {"path": "/c/x.zarr", "truth": "t.tif", "coverage": 0.1, "labelled_superpixels": 5, "points": 7}
-    scores = {"accuracy": 0.8, "oracle_miou": 0.7, "wrong_vote": 0.03, "mixed": 0.01}
+    scores = {"accuracy": 0.8, "oracle_miou": 0.7, "wrong_vote": 0.03, "mixed": 0.01, "filled_wrongly": 0.02}
     masks = [MaskFacts(name=name, **row, **scores) for name in ("one", "other")]
     shown = words(page_of(inspected(pseudo_masks=masks)))
-    assert "other10.0 %5780.0 %70.0 %3.0 %1.0 %/c/x.zarr" in shown
+    assert "other10.0 %5780.0 %70.0 %1.0 %3.0 %2.0 %/c/x.zarr" in shown
 
 
 def test_a_picture_of_the_whole_is_embedded_with_a_legend() -> None:
     page = page_of(inspected(), overviews=[photograph("pseudo-mask", np.full((20, 30, 3), 90, np.uint8))])
-    assert page.texts["li"][:2] == ["field", "road"]
+    assert page.texts["li"][:3] == ["field", "road", "no label: the image in pale grey"]
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert sources[0] is not None
     assert sources[0].startswith("data:image/jpeg;base64,")
@@ -243,10 +259,10 @@ def test_classes_are_tinted_in_their_colours_and_the_rest_is_pale() -> None:
 
 
 def test_errors_have_colours_and_what_is_not_covered_has_none() -> None:
-    kinds = np.arange(4, dtype=np.uint8).reshape(1, 4)
-    picture = error_picture(flat(100, (1, 4)), kinds)
+    kinds = np.arange(5, dtype=np.uint8).reshape(1, 5)
+    picture = error_picture(flat(100, (1, 5)), kinds)
     assert picture[0, 0].tolist() == [160, 160, 160]
-    assert len({tuple(colour) for colour in picture[0].tolist()}) == 4
+    assert len({tuple(colour) for colour in picture[0].tolist()}) == 5
 
 
 def test_an_outline_goes_around_a_superpixel_and_leaves_its_inside() -> None:

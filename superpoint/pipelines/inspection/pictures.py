@@ -77,7 +77,7 @@ def overviews_of(
     if has_truth:
         found.append(photograph(f"{prefix}truth", tinted(image, samples.truth, colours)))
         kinds = _kinds(samples, census)
-        filled = ", violet filled wrongly" if (kinds == ERROR_KINDS.index("filled_wrongly")).any() else ""
+        filled = ", blue filled wrongly" if (kinds == ERROR_KINDS.index("filled_wrongly")).any() else ""
         reasons = f"orange mixed, red wrong vote{filled}" if census else "red wrong"
         found.append(photograph(f"{prefix}green right, {reasons}", error_picture(image, kinds)))
     return found
