@@ -521,7 +521,8 @@ def of_sampled_points(sampled: SampledPoints) -> RenderableType:
     table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
     short = [Text(sentence, style="yellow") for mask in sampled.masks for sentence in _shortages(mask, sampled)]
     wrong = f", {sampled.n_wrong:,} of them with a wrong class" if sampled.n_wrong else ""
-    return Group(table, *short, f"{sampled.n_points:,} points, {sampled.n_rows:,} rows{wrong}: {sampled.output}")
+    made = f"{sampled.n_points:,} points, {sampled.n_rows:,} rows{wrong}: {sampled.output}"
+    return Group(table, *short, made, *([f"label with: {sampled.command}"] if sampled.command else []))
 
 
 def _shortages(mask: SampledMask, sampled: SampledPoints) -> list[str]:
@@ -532,6 +533,10 @@ def _shortages(mask: SampledMask, sampled: SampledPoints) -> list[str]:
         if of_patches
         else f"{mask.raster}: class {name} has {got:,} labelled pixels for {asked:,} points; {rest}"
         for name, (got, asked) in mask.short.items()
+    ]
+    sentences += [
+        f"{mask.raster}: class {name} has {count:,} labelled pixels and got no point"
+        for name, count in mask.without_point.items()
     ]
     return sentences + ([f"{mask.raster}: {mask.n_missing:,} points fewer than asked for"] if mask.n_missing else [])
 
@@ -547,12 +552,11 @@ def of_suggestions(made: Suggestions) -> RenderableType:
     n = len(made.suggestions)
     more = [f"and {n - MOST_CLICKS:,} more"] if n > MOST_CLICKS else []
     short = f" of {made.n_asked:,}" if n < made.n_asked else ""
-    least = f"{made.min_area:,} pixels or more"
     facts = [
-        f"{n:,}{short} points to label{f': there are no more of {least}' if short else ''}",
-        f"they label {made.n_pixels:,} pixels, {made.coverage_gained:.2%} of the raster",
+        f"{n:,}{short} points to label{f': there are no more of {made.min_area:,} pixels or more' if short else ''}",
+        f"coverage gained: {made.n_pixels:,} pixels, {made.coverage_gained:.2%} of the label map's",
         f"{made.n_labelled:,} of {made.n_superpixels:,} superpixels have a point already",
-        f"{made.n_too_small:,} others have not {least} and are left out" if made.n_too_small else "",
+        f"{made.n_too_small:,} others are smaller than {made.min_area:,} pixels and left out" if made.n_too_small else "",
         f"{made.output}: fill in the column class and give it to label",
     ]
     return Group(table, *more, *filter(None, facts))

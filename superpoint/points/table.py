@@ -31,6 +31,16 @@ NO_SYSTEM = -2
 
 
 @dataclass(frozen=True, kw_only=True)
+class OtherColumn:
+    """A column of a file that nobody asked for."""
+
+    file: str
+    name: str
+    values: tuple[str, ...]
+    """What it says in the first rows, each once."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PointFile:
     """A file of a table."""
 
@@ -78,6 +88,8 @@ class PointTable:
     """Row of each geometry, ascending."""
     contradictions: tuple[Contradiction, ...] = ()
     """Where the files' attribute tables contradict themselves."""
+    others: tuple[OtherColumn, ...] = ()
+    """Further columns of whole numbers or text."""
 
     def __post_init__(self) -> None:
         n_rows = sum(file.n_rows for file in self.files)

@@ -246,7 +246,7 @@ def test_the_summary_says_what_each_click_labels_and_where_no_more_are_left(worl
     text = said_by(few)
     assert "2 points to label" in text
     assert "no more" not in text
-    assert f"{few.n_pixels:,} pixels, {few.n_pixels / world.areas.sum():.2%} of the raster" in text
+    assert f"coverage gained: {few.n_pixels:,} pixels, {few.n_pixels / world.areas.sum():.2%} of the label" in text
 
 
 def test_points_that_are_there_are_read_as_label_reads_them(world: World, tmp_path: Path) -> None:

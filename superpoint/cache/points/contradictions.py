@@ -16,6 +16,7 @@ from superpoint.cache.points.texts import read_header
 from superpoint.cache.points.vectors import in_words, only_layer
 from superpoint.points.contradictions import find_contradictions
 from superpoint.points.noise import TRUE_COLUMNS
+from superpoint.points.table import OtherColumn
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,7 +31,7 @@ _VALUES = 512  # a column of more values names no classes
 _COORDINATES = {name for pair in (*WORLD_COLUMNS, PIXEL_COLUMNS) for name in pair}
 
 
-def contradictions_of(path: Path, columns: PointColumns) -> list[Contradiction]:
+def contradictions_of(path: Path, columns: PointColumns) -> tuple[list[Contradiction], list[OtherColumn]]:
     """Find where another column of a file names the class, and contradicts it.
 
     Parameters
@@ -42,8 +43,10 @@ def contradictions_of(path: Path, columns: PointColumns) -> list[Contradiction]:
 
     Returns
     -------
-    list of Contradiction
+    contradictions : list of Contradiction
         Column by column. The first 131 072 rows are looked at.
+    others : list of OtherColumn
+        The columns looked at; of one with more than 512 values not all are there.
     """
     codes: dict[str, Codes] = {}
     dropped: set[str] = set()
@@ -55,13 +58,14 @@ def contradictions_of(path: Path, columns: PointColumns) -> list[Contradiction]:
                 if name != columns.class_column and len(code.names) > _VALUES:
                     dropped.add(name)
     if columns.class_column not in codes:
-        return []
+        return [], []
     labels, names = codes.pop(columns.class_column).column(is_text=False)
+    others = [OtherColumn(file=str(path), name=name, values=tuple(code.names)) for name, code in codes.items()]
     found = []
     for name in sorted(set(codes) - dropped):
         values, value_names = codes[name].column(is_text=False)
         found += find_contradictions(str(path), name, values, value_names, labels, names)
-    return found
+    return found, others
 
 
 def _some_rows(path: Path, columns: PointColumns) -> Generator[pa.RecordBatch]:

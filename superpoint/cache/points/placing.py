@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 from affine import Affine
 
 from superpoint.cache.points.burning import burn
@@ -75,9 +76,41 @@ class PlacedPoints:
             origins=origins,
         )
 
+    def extent(self, georeference: Georeference, *, name: str) -> Box | None:
+        """Return `(x min, y min, x max, y max)` of all places in a raster's CRS; None if all files are of pixels.
+
+        Parameters
+        ----------
+        georeference : Georeference
+            The raster's grid.
+        name : str
+            What the raster is called in errors.
+
+        Raises
+        ------
+        InputError
+            As `on`.
+        """
+        system = self._system(georeference, name)
+        placed = np.isfinite(system.xs) & np.isfinite(system.ys)
+        xs, ys = system.xs[placed], system.ys[placed]
+        bounds = np.concatenate([np.stack([xs, ys, xs, ys], axis=1), system.bounds])
+        if not len(bounds):
+            return None
+        west, south = bounds[:, :2].min(axis=0).tolist()
+        east, north = bounds[:, 2:].max(axis=0).tolist()
+        return west, south, east, north
+
+    def exchanged(self) -> PlacedPoints:
+        """Return the points with x and y, or rows and columns, exchanged."""
+        table = self.table
+        shapes = shapely.transform(table.geometries, lambda xs, ys: (ys, xs), interleaved=False)
+        return PlacedPoints(table=replace(table, xs=table.ys, ys=table.xs, geometries=shapes), match=self.match)
+
     def _on_grid(self, system: System, georeference: Georeference, names: Sequence[str]) -> Iterator[Pixels]:
         """Yield pixels inside a raster and the row of each, some at a time: memory holds a block and the result."""
-        table, box, called = self.table, _box_of(georeference), self._called(names)
+        # A pixel around it: which pixel a place lies in is not decided here.
+        table, box, called = self.table, box_of(georeference, margin_px=1), self._called(names)
         covering = system.shapes_near(box)
         burned = burn(system.shapes[covering], system.bounds[covering], table.geometry_rows[covering], georeference)
         yield self._kept(*burned, georeference, called)
@@ -171,11 +204,9 @@ def _blocks(places: Longs) -> Iterator[Longs]:
         yield places[start : start + _BLOCK]
 
 
-def _box_of(georeference: Georeference) -> Box:
-    """Return the bounds of a raster and a pixel around it; which pixel a place lies in is not decided here."""
-    rows, cols = georeference.shape
-    corners = [
-        georeference.affine @ corner for corner in ((-1, -1), (cols + 1, -1), (-1, rows + 1), (cols + 1, rows + 1))
-    ]
+def box_of(georeference: Georeference, *, margin_px: int = 0) -> Box:
+    """Return `(x min, y min, x max, y max)` of a raster, with some pixels around it."""
+    first, rows, cols = -margin_px, *(size + margin_px for size in georeference.shape)
+    corners = [georeference.affine @ corner for corner in ((first, first), (cols, first), (first, rows), (cols, rows))]
     xs, ys = zip(*corners, strict=True)
     return min(xs), min(ys), max(xs), max(ys)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from superpoint.cache.points.columns import Opened
     from superpoint.points.contradictions import Contradiction
+    from superpoint.points.table import OtherColumn
 
 __all__ = ["PlacedPoints", "PointColumns", "read_point_files"]
 
@@ -60,12 +61,13 @@ def read_point_files(paths: Sequence[Path], columns: PointColumns) -> PointTable
         If a file cannot be read, has not the columns, or has polygons or lines and nobody said what becomes of them.
     """
     parts = [_read(path, columns) for path in paths]
-    found = [one for path in paths for one in contradictions_of(path, columns)]
+    looked_at = [contradictions_of(path, columns) for path in paths]
+    found = [one for contradictions, _ in looked_at for one in contradictions]
     for contradiction in found[:_WARNED]:
         log.warning("%s", contradiction.sentence)
     if len(found) > _WARNED:
         log.warning("and %d more such values, see the report", len(found) - _WARNED)
-    return _put_together(parts, found)
+    return _put_together(parts, found, [one for _, others in looked_at for one in others])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,9 @@ def _chain(parts: Iterable[NDArray[Any]], dtype: type) -> NDArray[Any]:
     return some[0] if len(some) == 1 else np.concatenate(some)
 
 
-def _put_together(parts: list[_Part], contradictions: Sequence[Contradiction]) -> PointTable:
+def _put_together(
+    parts: list[_Part], contradictions: Sequence[Contradiction], others: Sequence[OtherColumn]
+) -> PointTable:
     systems = tuple(dict.fromkeys(part.crs for part in parts if part.crs is not None))
     files = tuple(
         PointFile(
@@ -176,6 +180,7 @@ def _put_together(parts: list[_Part], contradictions: Sequence[Contradiction]) -
         geometries=places.geometries,
         geometry_rows=places.geometry_rows,
         contradictions=tuple(contradictions),
+        others=tuple(others),
     )
 
 
