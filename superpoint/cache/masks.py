@@ -38,6 +38,9 @@ class Mask:
     image."""
     georeference: Georeference
     classes: ClassTable
+    """What the values read belong to."""
+    renumbered: tuple[int, ...] | None = None
+    """Class value of each of the file's own, where its table has the same classes in another order."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,6 +55,14 @@ class Mask:
         InputError
             If a value or colour is not in the class table, or the file cannot be decoded.
         """
+        values = self._read(window)
+        if self.renumbered is None:
+            return values
+        table = np.full(IGNORE + 1, IGNORE, np.uint8)
+        table[: len(self.renumbered)] = self.renumbered
+        return np.asarray(table[values], np.uint8)
+
+    def _read(self, window: Window) -> NDArray[np.uint8]:
         if self.kind == "group":
             return load_group(self.path).read("pseudo_mask", window).astype(np.uint8)
         area = rasterio.windows.Window(window.col, window.row, window.n_cols, window.n_rows)
@@ -111,14 +122,20 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
         if "classes" not in group.provenance:
             raise InputError(f"{path} is not a pseudo-mask; give a folder of the cache's pseudo-masks")
         own = ClassTable.from_dict(group.provenance["classes"])
-        _check_agreement(path, own, classes)
+        renumbered = _renumbering(path, own, classes)
         grid = TileGrid(shape=group.georeference.shape, size=group.tile_size)
         n_done = sum(1 for _ in group.done(check="sizes"))
         if n_done < len(grid):
             raise InputError(
                 f"{path} is not finished, {n_done} of {len(grid)} tiles are done; run the same label command"
             )
-        return Mask(path=str(path), kind="group", georeference=group.georeference, classes=own)
+        return Mask(
+            path=str(path),
+            kind="group",
+            georeference=group.georeference,
+            classes=classes if renumbered and classes else own,
+            renumbered=renumbered,
+        )
     raster = open_raster(path)
     with open_dataset(raster.path) as dataset:
         tag = dataset.tags().get(CLASSES_TAG)
@@ -126,7 +143,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
         n_bands = dataset.count
     own_table = ClassTable.from_dict(json.loads(tag)) if tag else None
     table = classes or own_table
-    _check_agreement(path, own_table, classes)
+    renumbered = _renumbering(path, own_table, classes)
     if table is None:
         raise InputError(f"{path} carries no class table; give one with --classes")
     kind: Literal["values", "codes", "colors", "palette"] = "values"
@@ -139,7 +156,7 @@ def open_mask(path: Path, classes: ClassTable | None = None) -> Mask:
     if kind == "values" and own_table is None:
         kind = "codes" if table.has_codes else kind
         _refuse_renumbered(path, table)
-    return Mask(path=raster.path, kind=kind, georeference=raster.georeference, classes=table)
+    return Mask(path=raster.path, kind=kind, georeference=raster.georeference, classes=table, renumbered=renumbered)
 
 
 def _refuse_renumbered(path: Path, classes: ClassTable) -> None:
@@ -152,10 +169,19 @@ def _refuse_renumbered(path: Path, classes: ClassTable) -> None:
         )
 
 
-def _check_agreement(path: Path, own: ClassTable | None, given: ClassTable | None) -> None:
-    """Refuse to read a file's values by another table than it was written with."""
-    if own and given and own.names != given.names:
+def _renumbering(path: Path, own: ClassTable | None, given: ClassTable | None) -> tuple[int, ...] | None:
+    """Return the value that a table has for each value of the table that a file was written with; None if the same.
+
+    Raises
+    ------
+    InputError
+        If they are not of the same classes.
+    """
+    if not own or not given or own.names == given.names:
+        return None
+    if set(own.names) != set(given.names):
         raise InputError(
-            f"{path} was made with the classes {', '.join(own.names)}, in this order, and the table given has "
+            f"{path} was made with the classes {', '.join(own.names)}, and the table given has "
             f"{', '.join(given.names)}; leave --classes out, or make the file anew with that table"
         )
+    return tuple(given.names.index(name) for name in own.names)

@@ -175,3 +175,22 @@ def test_a_mask_of_codes_is_read_by_the_codes_of_its_table(make_raster: Callable
     other = ClassTable.from_names(["road", "water"], codes=[21, 8])
     with pytest.raises(InputError, match=r"value 7 \(\d+ pixels\) is no class's code; known: 21, 8"):
         open_mask(path, other).read(WINDOW)
+
+
+def test_the_same_classes_in_another_order_are_renumbered_and_others_refused(
+    make_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    swapped = ClassTable.from_names(["road", "building"])
+    path = make_raster(VALUES[None], nodata=IGNORE)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(**{CLASSES_TAG: json.dumps(CLASSES.to_dict())})
+    expected = np.array([1, 0], np.uint8)[np.minimum(VALUES, 1)]
+    expected[VALUES == IGNORE] = IGNORE
+    for place in (path, tmp_path / in_cache(tmp_path, VALUES, classes=CLASSES.to_dict()).path):
+        mask = open_mask(place, swapped)
+        assert mask.classes == swapped
+        np.testing.assert_array_equal(mask.read(Window(row=0, col=0, n_rows=20, n_cols=30)), expected)
+        with pytest.raises(
+            InputError, match="classes building, road, and the table given has road, water"
+        ):
+            open_mask(place, ClassTable.from_names(["road", "water"]))
