@@ -35,7 +35,7 @@ from wreckage import differences, objects_of
 MOST_BYTES = 1.5e9
 SECONDS_PER_RASTER = 10.0
 QUARANTINED = 3
-SAID = "quarantined: "
+SAID = "warning: quarantined: "
 OPTIONS = {"tile": 512, "region_size": 12}
 
 
@@ -114,7 +114,8 @@ def report(ended: Ended, good: list[Path], bad: list[Path], cache: Path, seconds
     for reason, count in reasons.most_common():
         print(f"| {count} | {reason} |")
     names = {str(path) for path in [*good, *bad]}
-    others = [line for line in ended.lines[1:-1] if not line.startswith(SAID) and line.partition(" ")[0] not in names]
+    others = [line.removeprefix("warning: ") for line in ended.lines[1:-1] if not line.startswith(SAID)]
+    others = [line for line in others if line.partition(" ")[0] not in names]
     print(f"\n{len(good)} good and {len(bad)} bad rasters in {seconds:.0f} s, peak {ended.peak_bytes / 1e6:.0f} MB;")
     print(f"{len(put_aside)} quarantined, {len(rows) - len(put_aside) - len(good)} of the bad ones readable;")
     print(f"{len(others)} lines beside: {dict(Counter(others))}")

@@ -22,7 +22,7 @@ import numpy as np
 from quality import images_of, read_parameter, read_scene
 
 from superpoint.classes import IGNORE
-from superpoint.labels.paint import paint_classes
+from superpoint.labels.paint import paint
 from superpoint.labels.vote import VoteRule, elect, tally_votes
 from superpoint.points.sample import sample_balanced
 from superpoint.superpixels import algorithm_names, is_installed, load_algorithm, make_algorithm, traits_of
@@ -117,7 +117,7 @@ def squares(shape: tuple[int, int], side: float) -> NDArray[np.uint32]:
 def judge(labels: NDArray[np.uint32], points: QueryPoints, scene: Scene) -> tuple[float, float, float]:
     """Return accuracy, coverage and the share of rightly labelled pixels of the pseudo-mask of some points."""
     tally = tally_votes(labels[points.rows, points.cols], points.values.astype(np.uint8))
-    mask = paint_classes(labels, elect(tally, VoteRule(tie="lowest")))
+    mask = paint(labels, elect(tally, VoteRule(tie="lowest")))[0]
     is_labelled, is_known = mask != IGNORE, scene.truth != IGNORE
     n_right = np.count_nonzero((mask == scene.truth) & is_known)
     return n_right / np.count_nonzero(is_labelled & is_known), is_labelled.mean(), n_right / np.count_nonzero(is_known)

@@ -3,9 +3,10 @@
     uv run python benchmarks/votes.py RASTER [--points 10000000] [--superpixels 1000000] [--repeats 9]
 
 First the vote: points with a superpixel and a class each, to the class, share and number of votes of each superpixel.
-Then painting: from a label map (SLIC of the raster, region size 20, the raster tiled up) to the pseudo-mask, alone and
-with its evidence. The calls are interleaved, and medians of the time that each kept its core busy compared: on a shared
-machine that tells more than the clock. The classes that all elect are checked to be the same, and NumPy's masks.
+Then painting: from a label map (SLIC of the raster, region size 20, the raster tiled up) to the pseudo-mask: superpoint
+with its evidence, as the pipeline does it, the others alone. The calls are interleaved, and medians of the time that
+each kept its core busy compared: on a shared machine that tells more than the clock. The classes that all elect are
+checked to be the same, and NumPy's masks.
 """
 
 # ruff: noqa: E402  # the threads of libraries are limited before they load
@@ -29,7 +30,7 @@ from skimage.measure import regionprops
 from skimage.util import map_array
 
 from superpoint.classes import IGNORE
-from superpoint.labels.paint import paint, paint_classes, paint_shares
+from superpoint.labels.paint import paint, paint_shares
 from superpoint.labels.vote import VoteRule, elect, tally_votes
 from superpoint.superpixels.arrays import superpixelize_array
 from superpoint.superpixels.slic import Slic
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 N_CLASSES = 6
 SLOW = 3
 """Repeats of what is slow enough to tell."""
+PAINT = "superpoint, mask, share, votes and flags"
 
 
 def main() -> None:
@@ -166,8 +168,7 @@ def painting(rng: np.random.Generator, labels: NDArray[np.uint32], repeats: int)
     tally = votes_on(rng, labels)
     pseudo = elect(tally, VoteRule())
     calls: dict[str, Callable[[], object]] = {
-        "superpoint, the mask": lambda: paint_classes(labels, pseudo),
-        "superpoint, mask, share, votes and flags": lambda: paint(labels, pseudo),
+        PAINT: lambda: paint(labels, pseudo),
         f"superpoint, shares of {N_CLASSES} classes": lambda: paint_shares(labels, tally, N_CLASSES),
     }
     if labels.max() < labels.size:
@@ -183,7 +184,7 @@ def painting(rng: np.random.Generator, labels: NDArray[np.uint32], repeats: int)
         "slow: scikit-image: map_array": lambda: map_array(labels, pseudo.superpixels[known], pseudo.classes[known]),
         "slow: pandas: Series.map": lambda: pd.Series(labels.ravel()).map(classes).fillna(IGNORE).astype(np.uint8),
     }
-    expected = calls["superpoint, the mask"]()
+    expected = paint(labels, pseudo)[0]
     for name in calls.keys() & {"NumPy: take(table, labels), the mask", "slow: NumPy: unique, take by its inverse"}:
         if not np.array_equal(calls[name](), expected):
             raise RuntimeError(f"{name} paints something else")
@@ -203,7 +204,7 @@ def regions(rng: np.random.Generator, repeats: int) -> None:
         cells = np.indices((1024, 1024)) // side
         labels = (cells[0] * (1024 // side + 1) + cells[1] + 1).astype(np.uint32)
         pseudo = elect(votes_on(rng, labels), VoteRule())
-        calls = {"superpoint, the mask": lambda labels=labels, pseudo=pseudo: paint_classes(labels, pseudo)}
+        calls = {PAINT: lambda labels=labels, pseudo=pseudo: paint(labels, pseudo)}
         columns[f"{side} x {side} pixels each"] = medians(calls, repeats)
     report(columns, 1024, "square superpixels")
 
@@ -212,7 +213,7 @@ def small(rng: np.random.Generator, labels: NDArray[np.uint32], repeats: int) ->
     """Paint a smaller tile as with a loop over regions."""
     pseudo = elect(votes_on(rng, labels), VoteRule())
     calls: dict[str, Callable[[], object]] = {
-        "superpoint, the mask": lambda: paint_classes(labels, pseudo),
+        PAINT: lambda: paint(labels, pseudo),
         "slow: scikit-image: loop over regionprops": lambda: loop_paint(labels, pseudo),
     }
     report({"as it is": medians(calls, repeats)}, len(labels), count_of(labels))

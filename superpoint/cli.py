@@ -196,8 +196,9 @@ class _ConsoleHandler(logging.Handler):
     """Prints log lines above the progress bars, unwrapped."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        style = "yellow" if record.levelno >= logging.WARNING else None
-        console.print(escape(self.format(record)), style=style, soft_wrap=True, highlight=False)
+        is_warning = record.levelno >= logging.WARNING
+        line = f"{'warning: ' if is_warning else ''}{self.format(record)}"
+        console.print(escape(line), style="yellow" if is_warning else None, soft_wrap=True, highlight=False)
 
 
 def main() -> None:

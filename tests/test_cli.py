@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+import geopandas as gpd
 import pytest
 import rasterio
 from smallworld import two_fields, write_points, write_raster
@@ -83,9 +84,35 @@ def test_label_prints_the_account(
     code, out, _ = call(monkeypatch, capsys, *words)
     assert code == 0
     assert "20 rows of points" in out
-    assert "voted, and the superpixel has its class" in out
+    assert "voted, and the vote of its superpixel went to its class" in out
     _, out, _ = call(monkeypatch, capsys, *words, "--json")
     assert sum(json.loads(out)[0]["points"].values()) == 20
+
+
+def test_a_warning_is_called_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scene: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p.csv").write_text("row,col,class\n3,3,a\n4,4,b\n")
+    words = ("label", scene, "--points", tmp_path / "p.csv", "--n-segments", 4, "--cache", tmp_path / "cache")
+    code, _, err = call(monkeypatch, capsys, *words)
+    assert code == 0
+    assert "\nwarning: no pixel of b: no point of it was used (1 conflicting)\n" in err
+    assert "warning: no class table given" not in err
+
+
+@pytest.mark.parametrize("name", ["p.gpkg", "p.shp", "p.csv", "p.parquet", "p.geojson"])
+def test_a_file_of_points_given_as_a_raster_is_answered_with_the_flag_to_repeat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], scene: Path, name: str
+) -> None:
+    table, path = gpd.read_file(scene.parent / "points.gpkg"), scene.parent / name
+    if name.endswith("csv"):
+        path.write_text("row,col,class\n3,3,a\n")
+    else:
+        table.to_parquet(path) if name.endswith("parquet") else table.to_file(path)
+    words = ("label", path, "--points", scene.parent / "points.gpkg", "--cache", scene.parent / "cache")
+    code, _, err = call(monkeypatch, capsys, *words)
+    assert code == 2
+    assert err.strip().endswith("if it holds points, give it with --points, repeated for several")
 
 
 def test_lists_after_one_flag_and_repeated_flags_are_the_same(

@@ -30,6 +30,9 @@ MAX_FILES = 100_000
 TRUSTED_BYTES = 2**28  # up to this decoded size a header needs no further check
 MAX_EXPANSION = 100_000  # decoded bytes per byte of file; a constant raster in ZSTD reaches about 18,000
 SIDECARS = (".aux.xml", ".ovr")  # statistics and overviews come and go; the pixels do not
+VECTORS = (".gpkg", ".shp", ".dbf", ".csv", ".tsv", ".fgb", ".gml", ".kml", ".geoparquet")
+IF_POINTS = "if it holds points, give it with --points, repeated for several"
+"""What to do with a vector file that was given as a raster."""
 NO_NAME = (ColorInterp.undefined, ColorInterp.gray, ColorInterp.palette)
 
 
@@ -87,9 +90,8 @@ def read_header(path: str) -> Header:
     try:
         return twice_if_remote(path, lambda: _look_at(path), reads_remote=is_remote(path))
     except FAILURES as error:
-        raise InputError(
-            f"cannot open {shown(path)} as a raster: {reason(error)}; give a raster that gdalinfo reads"
-        ) from error
+        advice = IF_POINTS if path.lower().endswith(VECTORS) else "give a raster that gdalinfo reads"
+        raise InputError(f"cannot open {shown(path)} as a raster: {reason(error)}; {advice}") from error
 
 
 def files_of(path: str, dataset: Any) -> tuple[Facts, ...]:  # noqa: ANN401  # rasterio publishes no types

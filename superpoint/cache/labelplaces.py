@@ -21,8 +21,8 @@ ROWS_AT_ONCE = 128  # of a tile, when pixels are looked at one by one
 def nearest_pixels(labels: StoredLabels, statistics: Statistics, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the pixel nearest to the centroid of each of some superpixels, that belongs to it.
 
-    The tiles that they touch are read twice, one at a time. Sums are whole numbers, so that the centroids, and with
-    them the ties, are the same for all tiles.
+    The tiles that they touch are read twice, one at a time. Distances are multiplied by the area: whole numbers, so
+    that ties are ties, however the raster is tiled.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ def nearest_pixels(labels: StoredLabels, statistics: Statistics, places: NDArray
     sums = np.zeros((len(ids), 2), np.int64)
     for owners, pixels in _pixels_of(labels, tiles, ids):
         np.add.at(sums, owners, pixels)
-    centroids = sums / statistics.areas[places, None]
+    areas = statistics.areas[places, None]
     nearest, numbers = np.full(len(ids), np.inf), np.zeros(len(ids), np.int64)
     for owners, pixels in _pixels_of(labels, tiles, ids):
-        distances = ((pixels - centroids[owners]) ** 2).sum(axis=1)
+        distances = ((pixels * areas[owners] - sums[owners]).astype(np.float64) ** 2).sum(axis=1)
         order = np.lexsort((distances, owners))  # stable: raster order among equals
         first = order[np.flatnonzero(np.diff(owners[order], prepend=-1))]
         owner, distance, number = owners[first], distances[first], pixels[first] @ [n_cols, 1]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from superpoint.cache.addresses import joined, shown
+from superpoint.cache.headers import IF_POINTS
 from superpoint.cache.objects import read_document
 from superpoint.errors import InputError
 
@@ -57,7 +58,8 @@ def read_parquet_list(place: str) -> list[Entry]:
         column = next((name for name in PATH_COLUMNS if name in names), None)
         if column is None:
             raise InputError(
-                f"{shown(place)} has none of the columns {', '.join(PATH_COLUMNS)}; columns: {', '.join(names)}"
+                f"{shown(place)} is no list of rasters, it has none of the columns {', '.join(PATH_COLUMNS)}; columns: "
+                f"{', '.join(names)}; {IF_POINTS}"
             )
         table = file.read(columns=[column, *([MASK_COLUMN] if MASK_COLUMN in names else [])])
     except (pa.ArrowException, OSError) as error:

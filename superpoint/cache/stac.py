@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from superpoint.cache.addresses import is_remote, joined, shown
+from superpoint.cache.headers import IF_POINTS
 from superpoint.cache.inputs import RASTER_SUFFIXES, Source
 from superpoint.cache.objects import read_document
 from superpoint.errors import InputError, SuperpointError
@@ -183,6 +184,8 @@ def _source(document: Any, place: str, choice: AssetChoice) -> Source:  # noqa: 
         )
     except Exception as error:  # noqa: BLE001  # pystac raises what it trips over
         words = str(error) if isinstance(error, InputError) else f"it is no STAC Item that pystac can read: {error!r}"
+        if isinstance(document, dict) and "stac_version" not in document:  # any GeoJSON
+            words += f"; {IF_POINTS}"
         name = str(document.get("id", "without id")) if isinstance(document, dict) else "without id"
         problem = f"item {name} of {shown(place)} cannot be used: {words}"
         return Source(name=re.sub(r"[\\/:]+", "_", name), item=name, paths=(), problem=problem)

@@ -187,8 +187,11 @@ def _by_votes(found: Inspection) -> Verdict:
 
 
 def _contradictions(found: Inspection) -> list[str]:
+    if not found.contradictions:
+        return []
     n = len(found.contradictions)
-    return [f"The attribute tables of the points contradict themselves ({n:,}), see Points."] if n else []
+    where = "once" if n == 1 else f"in {n:,} ways"
+    return [f"The attribute tables of the points contradict themselves {where}, see Points on the page."]
 
 
 def _lost_points(found: Inspection) -> list[str]:

@@ -76,26 +76,6 @@ def paint(labels: Ids, pseudo: PseudoLabels) -> tuple[Bytes, Shares, Counts, Byt
     return mask, share, votes, flags
 
 
-def paint_classes(labels: Ids, pseudo: PseudoLabels) -> Bytes:
-    """Paint the classes of superpixels onto a label map: the mask of `paint`, without the evidence.
-
-    Parameters
-    ----------
-    labels : uint32 array of shape (rows, cols)
-        Superpixel ids; 0 is nodata.
-    pseudo : PseudoLabels
-        Of any superpixels, on this tile or not.
-
-    Returns
-    -------
-    uint8 array of shape (rows, cols)
-        The class; 255 where none is known, and on nodata.
-    """
-    mask = np.empty(labels.shape, np.uint8)
-    _paint_classes(np.ascontiguousarray(labels), _columns_of(pseudo), _empty_memo(), mask)
-    return mask
-
-
 def paint_shares(labels: Ids, tally: Tally, n_classes: int) -> Shares:
     """Paint the share of the votes that each class has in a pixel's superpixel.
 
@@ -159,17 +139,6 @@ def _paint(
             share[row, col] = known.share
             votes[row, col] = known.votes
             flags[row, col] = known.flags
-
-
-@njit(cache=True, nogil=True)
-def _paint_classes(labels: Ids, columns: Columns, memo: NDArray[np.void], mask: Bytes) -> None:
-    for row in range(labels.shape[0]):
-        for col in range(labels.shape[1]):
-            label = labels[row, col]
-            known = memo[_slot_of(label)]
-            if known.id != label:
-                _look_up(label, columns, known)
-            mask[row, col] = known.value
 
 
 @njit(cache=True, nogil=True)

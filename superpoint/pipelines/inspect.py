@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from superpoint.cache.masks import open_mask
-from superpoint.cache.remote import shown
 from superpoint.cache.stores import as_store
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError
@@ -17,6 +17,7 @@ from superpoint.inspection.counts import pooled
 from superpoint.inspection.facts import Inspection, MaskFacts
 from superpoint.inspection.findings import inspection_of
 from superpoint.pipelines.inspection.counts import count_subject
+from superpoint.pipelines.inspection.origins import origins_of, twice_counted
 from superpoint.pipelines.inspection.pictures import close_up_of, overviews_of
 from superpoint.pipelines.inspection.subjects import find_subject
 from superpoint.report.labelpage import TITLE, LabelPage, label_page
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     from superpoint.cache.masks import Mask
     from superpoint.inspection.counts import Counts
-    from superpoint.pipelines.inspection.counts import Samples
+    from superpoint.pipelines.inspection.samples import Samples
     from superpoint.pipelines.inspection.subjects import Subject
     from superpoint.pipelines.settings import InspectSettings
+
+log = logging.getLogger("superpoint")
 
 MOST_OVERVIEWS = 4
 """Pseudo-masks that are shown as a whole."""
@@ -57,6 +60,8 @@ def inspect(settings: InspectSettings) -> Inspection:
     table = read_class_table(settings.classes) if settings.classes else None
     subjects = [find_subject(place, settings.cache, table) for place in settings.pseudo_masks]
     _refuse_other_classes(subjects)
+    if twice := twice_counted(subjects):
+        log.warning("%s", twice)
     output = settings.output or Path(f"{subjects[0].name}.inspect.html")
     _refuse_other_file(output, overwrite=settings.overwrite)
     truths = (open_mask(path, table or subjects[0].classes) for path in settings.truth)
@@ -94,39 +99,13 @@ def _page_of(
     return LabelPage(
         inspection=replace(found, worst=shown_worst) if n_pictures else found,
         title=f"{len(pairs)} pseudo-masks" if several else subject.name,
-        facts=_facts(pairs),
+        facts=origins_of(pairs),
         colours={one.name: one.color for one in subject.classes.classes},
         made=time.time(),
         overviews=overviews,
         overview_note=f"The first {MOST_OVERVIEWS} of {len(pairs)}." if len(pairs) > MOST_OVERVIEWS else "",
         close_ups=[close_up_of(*pairs[worst.raster], worst) for worst in shown_worst],
     )
-
-
-def _facts(pairs: Sequence[tuple[Subject, Mask | None]]) -> dict[str, str]:
-    """Return what the page says of where things come from."""
-    subject, truth = pairs[0]
-    label_map: dict[str, Any] = subject.provenance.get("label_map") or {}
-    algorithm: dict[str, Any] = label_map.get("algorithm") or {}
-    parameters = ", ".join(f"{name} {_short(value)}" for name, value in (algorithm.get("parameters") or {}).items())
-    more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
-    facts = {
-        "pseudo-mask": shown(subject.path) + more,
-        "truth": f"{truth.path}{more}" if truth else "none was given",
-        "raster": (label_map.get("source") or {}).get("path"),
-        "superpixels": f"{algorithm['name']}: {parameters}" if algorithm else None,
-        "points": _names_of(subject.provenance.get("points") or {}),
-    }
-    return {name: text for name, text in facts.items() if text}
-
-
-def _names_of(points: dict[str, Any]) -> str | None:
-    """Return the names of the files of points, of which there was one before there could be several."""
-    return ", ".join(name for name, _ in points.get("files") or ()) or points.get("name")
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _row(subject: Subject, truth: Mask | None, counts: Counts) -> MaskFacts:

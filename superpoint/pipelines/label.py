@@ -26,7 +26,14 @@ from superpoint.pipelines.jobs import Batch, Conduct, tiles_of
 from superpoint.pipelines.labeljobs import MaskExportJob, PaintJob, look_up
 from superpoint.pipelines.maskexport import arrays_of, companions_of
 from superpoint.pipelines.outputs import check_exports, outputs_of
-from superpoint.pipelines.poll import Poll, open_poll, points_on, refuse_if_none_used
+from superpoint.pipelines.poll import (
+    Poll,
+    open_poll,
+    points_on,
+    refuse_if_none_used,
+    warn_of_absent_classes,
+    warn_of_overlap,
+)
 from superpoint.pipelines.rasterjobs import compute, lost, sources_of, value_of
 from superpoint.pipelines.superpixelize import LabelMap, label_maps_of
 from superpoint.points.account import Account, settle
@@ -174,7 +181,7 @@ def pseudo_masks_of(
         raise TilesFailedError(str(error), results=_close(poll, painted, error.results or [], inputs)) from error
     masks = _close(poll, painted, label_maps, inputs)
     if masks:
-        refuse_if_none_used(masks[0].all_points, settings)
+        refuse_if_none_used(masks[0].all_points, settings, account=masks[0].account)
     return masks
 
 
@@ -204,6 +211,7 @@ def _paint(poll: Poll, number: int, source: Source, output: Path | None, ready: 
     stages = yield from _improve(poll.steps, voted, ready)
     group = _group_of(poll, raster, ready.group, points)
     write_evidence(group.path, tally, stages)
+    warn_of_overlap(poll, points)
     poll.account.enter(points, states, raster=number, superpixels=superpixels, labels=voted)
     sums = _keep_account(poll, group, number, points, states, superpixels, voted)
     records = list(group.done(check=settings.check))
@@ -350,7 +358,11 @@ def _close(
         name = RUN_ACCOUNT if len(outputs) > 1 else companions_of(place)[2].name
         Store(str(place.absolute().parent)).write(name, data)
     account, sums = f"{folder.store.url}/{RUN_ACCOUNT}", state_sums(data)
-    return [_mask_of(poll, painted[made.path], made, account, sums) for made in label_maps]
+    masks = [_mask_of(poll, painted[made.path], made, account, sums) for made in label_maps]
+    if len(masks) == len(inputs):
+        totals = {name: sum(mask.class_pixels[name] for mask in masks) for name in poll.classes.names}
+        warn_of_absent_classes(poll, totals)
+    return masks
 
 
 def _mask_of(poll: Poll, painted: Painted, label_map: LabelMap, account: str, sums: dict[str, int]) -> PseudoMask:

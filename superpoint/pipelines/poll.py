@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from superpoint.cache.keys import file_digest
+from superpoint.cache.points.elsewhere import where_instead
 from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError, SuperpointError
@@ -16,7 +17,7 @@ from superpoint.labels.steps import LabelStep, make_step
 from superpoint.labels.vote import VoteRule
 from superpoint.pipelines.rasterjobs import open_raster_of
 from superpoint.pipelines.settings.points import PointColumnSettings
-from superpoint.points.account import Account
+from superpoint.points.account import Account, State, sums
 from superpoint.points.matching import match_classes
 from superpoint.points.naming import is_called
 from superpoint.points.query import UNREADABLE
@@ -31,10 +32,20 @@ if TYPE_CHECKING:
     from superpoint.classes import ClassTable
     from superpoint.pipelines.settings import LabelSettings
     from superpoint.points.query import QueryPoints
+    from superpoint.points.table import OtherColumn, PointTable
 
 log = logging.getLogger("superpoint")
 
 FEW = 5  # rasters named in a sentence
+ADVICE = {
+    "too_weak": "lower --min-votes or --min-share, or set more points",
+    "conflicting": "with --tie lowest a tied superpixel has a class all the same",
+    "on_nodata": "check the raster's nodata",
+    "unreadable_class": "check --class-column and --classes",
+    "outside": "check that points and rasters belong together and the points' CRS",
+    "no_place": "check the points' geometries or columns of coordinates",
+}
+"""What to do where no point was used, by what became of most; not of duplicates, which had an earlier point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +59,10 @@ class Poll:
     files: tuple[tuple[str, str | None], ...]
     """Name and digest of each file of points."""
     account: Account
+    sources: tuple[Source, ...]
+    """The rasters."""
+    warned: set[str] = field(default_factory=set)
+    """What the run has warned of once."""
 
     @property
     def classes(self) -> ClassTable:
@@ -68,6 +83,9 @@ def open_poll(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSetti
     table = read_point_files(
         settings.points, columns_of(settings, annotator_column=settings.annotator_column, seed=settings.seed)
     )
+    if not len(table):
+        raise InputError(f"{_files(settings)} has no rows; give points to vote")
+    _warn_of_annotators(table, settings)
     if classes is None:
         classes = table.class_table()
         log.info("no class table given, made one: %s", ", ".join(f"{c.value} = {c.name}" for c in classes.classes))
@@ -87,6 +105,7 @@ def open_poll(inputs: Sequence[tuple[Source, Path | None]], settings: LabelSetti
         steps=steps,
         files=tuple((path.name, file_digest(path) if path.is_file() else None) for path in settings.points),
         account=Account.open(table, [source.name for source, _ in inputs]),
+        sources=tuple(source for source, _ in inputs),
     )
 
 
@@ -100,11 +119,25 @@ def _steps_of(settings: LabelSettings) -> tuple[LabelStep, ...]:
     given: dict[str, dict[str, Any]] = {name: {} for name in settings.improve}
     for key, value in settings.improve_parameter.items():
         name, dot, parameter = key.partition(".")
-        if not dot or name not in given:
+        if not dot:
+            raise InputError(f"--improve-parameter takes STEP.NAME=VALUE, got {key!r}")
+        if name not in given:
             asked = ", ".join(settings.improve) or "none"
-            raise InputError(f"--improve-parameter takes STEP.NAME=VALUE, got {key!r}; the steps asked for: {asked}")
+            raise InputError(f"--improve-parameter {key}: {name} is not among --improve (asked for: {asked})")
         given[name][parameter] = value
     return tuple(make_step(name, given[name]) for name in settings.improve)
+
+
+def _warn_of_annotators(table: PointTable, settings: LabelSettings) -> None:
+    """Warn if who set a point is in the files and is not asked for."""
+    for column in table.others:
+        if settings.annotator_column is None and column.name.lower() == "annotator" and len(column.values) > 1:
+            log.warning(
+                "%s has a column %s that is not asked for: points of several annotators in one pixel count as "
+                "duplicates; name it with --annotator-column %s",
+                column.file, column.name, column.name,
+            )  # fmt: skip
+            return
 
 
 def _refuse_ambiguous(points: PlacedPoints, sources: Sequence[Source]) -> None:
@@ -139,12 +172,14 @@ def _refuse_if_none_inside(
     """Look for a raster with a point on it, before anything is computed: mostly it is the first."""
     errors: list[SuperpointError] = []
     opened: list[str] = []
+    instead = ""
     for source, _ in inputs:
         try:
             raster = open_raster_of(source, settings)
             opened.append(raster.path)
             if len(points_on(points, raster, source)):
                 return
+            instead = instead or where_instead(points, raster.georeference, names=_names_of(source))
         except SuperpointError as error:  # the run quarantines it
             errors.append(error)
     if not opened or len(errors) == len(inputs):
@@ -152,7 +187,7 @@ def _refuse_if_none_inside(
     raise InputError(
         f"none of the {len(points.table):,} points of {_files(settings)} lies on {', '.join(opened[:FEW])}"
         f"{f' or {len(opened) - FEW:,} others' if len(opened) > FEW else ''}; check that they belong together and the "
-        f"points' CRS"
+        f"points' CRS: {instead}"
     )
 
 
@@ -169,16 +204,89 @@ def _files(settings: LabelSettings) -> str:
     return ", ".join(str(path) for path in settings.points)
 
 
-def refuse_if_none_used(sums: Mapping[str, int], settings: LabelSettings) -> None:
+def warn_of_overlap(poll: Poll, points: QueryPoints) -> None:
+    """Warn, once a run, of points that vote on several rasters though a column of their file says which is meant.
+
+    Parameters
+    ----------
+    poll : Poll
+        Its account has the rasters before this one.
+    points : QueryPoints
+        The points on a raster that is not entered in the account yet.
+    """
+    if poll.points.table.rasters is not None or "overlap" in poll.warned or points.origins is None:
+        return
+    n_several = len(np.unique(points.origins[poll.account.states[points.origins] > State.OUTSIDE]))
+    column = _naming_column(poll) if n_several else None
+    if column is not None:
+        poll.warned.add("overlap")
+        log.warning(
+            "%s of %s on several of the rasters %s there; its column %s names rasters: if each point is of one, give "
+            "--raster-column %s",
+            "1 point" if n_several == 1 else f"{n_several:,} points", column.file,
+            "votes" if n_several == 1 else "vote", column.name, column.name,
+        )  # fmt: skip
+
+
+def _naming_column(poll: Poll) -> OtherColumn | None:
+    """Return a column most of whose values are names of the run's rasters."""
+    called: dict[str, list[str]] = {}
+    for source in poll.sources:
+        for name in _names_of(source):
+            file = name.rpartition("/")[2]
+            for ending in (file, file.rpartition(".")[0] or file):
+                called.setdefault(ending, []).append(name)
+    for column in poll.points.table.others:
+        known = [is_called(text, called.get(text.rpartition("/")[2], ())) for text in column.values]
+        if 2 * sum(known) > len(known):
+            return column
+    return None
+
+
+def warn_of_absent_classes(poll: Poll, class_pixels: Mapping[str, int]) -> None:
+    """Warn of each class that no pixel of any raster has, and say why.
+
+    Parameters
+    ----------
+    poll : Poll
+        Its account has all rasters.
+    class_pixels : mapping of str to int
+        Labelled pixels of each class on all rasters, by name.
+    """
+    values = poll.points.match.of(poll.points.table.labels)
+    for value, name in enumerate(poll.classes.names):
+        if not class_pixels[name]:
+            log.warning("no pixel of %s: %s", name, _why_absent(sums(poll.account.states[values == value])))
+
+
+def _why_absent(states: Mapping[str, int]) -> str:
+    became = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in states.items() if count)
+    if not became:
+        return "no point has this class"
+    return "a step after the vote took it away" if states["used"] else f"no point of it was used ({became})"
+
+
+def refuse_if_none_used(sums: Mapping[str, int], settings: LabelSettings, *, account: str) -> None:
     """Refuse points of which none was used.
+
+    Parameters
+    ----------
+    sums : mapping of str to int
+        Number of rows in each state.
+    settings : LabelSettings
+        What was asked for.
+    account : str
+        Where it is told of each row.
 
     Raises
     ------
     InputError
-        If so; the message says what became of them.
+        If so; the message says what became of them, and what to do about most.
     """
     if not sums["used"]:
         found = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sums.items() if count)
+        most = max(ADVICE, key=lambda state: sums.get(state, 0))
         raise InputError(
-            f"no point of {_files(settings)} could be used ({found}); check the points and the raster's nodata"
+            f"no point of {_files(settings)} could be used ({found}); {ADVICE[most]}; every row with its reason: "
+            f"{account}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from superpoint.pipelines.settings import SampleSettings
     from superpoint.points.sample import Sample
     from superpoint.points.strategies import SamplingStrategy
+
+FEW = 3  # rasters named in a command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,10 @@ class SampledPoints:
     """Rows of the file: each annotator has one for each pixel, but for those dropped off the raster."""
     n_wrong: int
     """Rows whose class is not the true one."""
+    without_point: dict[str, int]
+    """Labelled pixels of each class that got no point on any mask, by name."""
+    command: str | None
+    """How several annotators are given to `label`."""
     seconds: float
 
 
@@ -104,6 +111,8 @@ def sample(settings: SampleSettings) -> SampledPoints:
         n_points=sum(len(of.points) for of in drawn),
         n_rows=sum(len(part.rows) for part in parts),
         n_wrong=sum(_n_wrong(part) for part in parts),
+        without_point=_without_point(drawn, subjects[0].mask.classes.names),
+        command=_command(settings) if settings.annotators > 1 else None,
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -215,6 +224,24 @@ def _short(drawn: Sample, strategy: SamplingStrategy, names: Sequence[str]) -> d
         return {names[value]: list(numbers) for value, numbers in drawn.short.items()}
     is_short = strategy.strata == "patches" and drawn.short
     return {"patches": [len(drawn.short), len(drawn.strata.ids)]} if is_short else {}
+
+
+def _without_point(drawn: Sequence[Sample], names: Sequence[str]) -> dict[str, int]:
+    pixels = sum(of.class_pixels[: len(names)] for of in drawn)
+    points = sum(np.bincount(of.points.values, minlength=len(names)) for of in drawn)
+    rows = zip(names, np.asarray(pixels).tolist(), np.asarray(points).tolist(), strict=True)
+    return {name: n_pixels for name, n_pixels, n_points in rows if n_pixels and not n_points}
+
+
+def _command(settings: SampleSettings) -> str:
+    """Return the command that reads the points of several annotators."""
+    rasters = (
+        settings.raster if 0 < len(settings.raster) <= FEW else ["RASTERS" if len(settings.masks) > 1 else "RASTER"]
+    )
+    words = ["superpoint", "label", *rasters, "--points", str(settings.output), "--annotator-column", "annotator"]
+    words += ["--raster-column", "raster"] if len(settings.masks) > 1 else []
+    words += ["--classes", str(settings.classes)] if settings.classes else []
+    return shlex.join(words)
 
 
 def _n_wrong(part: PlacedRows) -> int:

@@ -11,37 +11,25 @@ import numpy as np
 import pandas as pd
 
 from superpoint import __version__
-from superpoint.cache.labelmaps import open_labels, open_origin
+from superpoint.cache.labelmaps import open_labels
 from superpoint.cache.labelplaces import nearest_pixels
 from superpoint.cache.points.reading import PlacedPoints, read_point_files
 from superpoint.cache.points.writing import PlacedRows, check_point_file, write_point_file
-from superpoint.cache.predictions import open_predictions
-from superpoint.cache.tables import read_class_table
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError
 from superpoint.pipelines.poll import columns_of
-from superpoint.pipelines.progress import progress
+from superpoint.pipelines.suggestlooks import look_of, measure_all
 from superpoint.points.matching import ClassMatch
 from superpoint.points.query import UNREADABLE
 from superpoint.points.suggesting import Candidates, least_area, make_query
-from superpoint.points.uncertainty import vote_entropy
-from superpoint.superpixels.statistics import Statistics, measure, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from superpoint.cache.labelmaps import StoredLabels
-    from superpoint.cache.predictions import Prediction
     from superpoint.pipelines.settings import SuggestSettings
     from superpoint.points.suggesting import QueryStrategy, Ranking
-    from superpoint.tiles import Window
-
-    Look = Callable[[Window], NDArray[np.float32]]
-
-TILES_AT_ONCE = 16  # whose statistics are merged in one go
-COMMITTEE = 2  # the fewest that can disagree
+    from superpoint.superpixels.statistics import Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +95,7 @@ def suggest(settings: SuggestSettings) -> Suggestions:
     check_point_file(settings.output, overwrite=settings.overwrite)
     strategy = make_query(settings.strategy)
     labels = open_labels(settings.cache, settings.label_map)
-    statistics = _measure(labels, _look_of(strategy, labels, settings))
+    statistics = measure_all(labels, look_of(strategy, labels, settings))
     labelled = np.isin(statistics.ids, _superpixels_with_points(labels, settings))
     candidates = Candidates(
         ids=statistics.ids,
@@ -136,70 +124,6 @@ def suggest(settings: SuggestSettings) -> Suggestions:
         coverage_gained=n_pixels / int(statistics.areas.sum()),
         seconds=round(time.perf_counter() - started, 3),
     )
-
-
-# --- what is known of the superpixels
-
-
-def _look_of(strategy: QueryStrategy, labels: StoredLabels, settings: SuggestSettings) -> Look:
-    """Return what reads a window of the bands that a strategy looks at."""
-    if settings.predictions and strategy.needs in ("areas", "colours"):
-        raise InputError(f"strategy {strategy.name!r} does not look at predictions; leave out --predictions")
-    if strategy.needs == "areas":
-        return lambda window: np.zeros((0, *window.shape), np.float32)
-    if strategy.needs == "colours":
-        return _colours(labels, settings)
-    return _entropy(labels, strategy, settings)
-
-
-def _colours(labels: StoredLabels, settings: SuggestSettings) -> Look:
-    raster = open_origin(labels, settings.raster)
-
-    def look(window: Window) -> NDArray[np.float32]:
-        image, valid = raster.read(window)
-        image[:, ~valid] = np.nan
-        return image
-
-    return look
-
-
-def _entropy(labels: StoredLabels, strategy: QueryStrategy, settings: SuggestSettings) -> Look:
-    table = read_class_table(settings.classes) if settings.classes else None
-    predictions = open_predictions(settings.predictions, table, on=labels)
-    if strategy.needs == "entropy":
-        return _own_entropy(strategy, predictions)
-    if len(predictions) < COMMITTEE:
-        raise InputError(
-            f"strategy {strategy.name!r} compares {COMMITTEE} predictions or more, got {len(predictions)}; repeat "
-            f"--predictions for each"
-        )
-    return lambda window: vote_entropy(np.stack([one.classes(window) for one in predictions]))[None]
-
-
-def _own_entropy(strategy: QueryStrategy, predictions: list[Prediction]) -> Look:
-    if len(predictions) != 1:
-        raise InputError(
-            f"strategy {strategy.name!r} takes the class probabilities of one model, got {len(predictions)} files; "
-            f"name one with --predictions, or compare several with --strategy disagreement"
-        )
-    return lambda window: predictions[0].entropy(window)[None]
-
-
-def _measure(labels: StoredLabels, look: Look) -> Statistics:
-    """Measure all superpixels, tile by tile: memory holds some tiles and the table of superpixels."""
-    parts: list[Statistics] = []
-    n_rows, n_cols = labels.grid.shape
-    with progress(f"superpixels of {Path(labels.path).name}", total=n_rows * n_cols / 1e6, unit="Mpx") as advance:
-        for tile in labels.grid:
-            core = tile.core
-            parts.append(measure(labels.read(core), look(core), row=core.row, col=core.col))
-            if len(parts) >= TILES_AT_ONCE:
-                parts = [merge(parts)]
-            advance(core.n_rows * core.n_cols / 1e6)
-    found = merge(parts)
-    if not len(found):
-        raise InputError(f"{labels.path} holds no superpixel, only nodata; there is nothing to label")
-    return found
 
 
 def _superpixels_with_points(labels: StoredLabels, settings: SuggestSettings) -> NDArray[np.uint32]:

@@ -373,12 +373,14 @@ def of_inspection(found: Inspection) -> RenderableType:
     }
     shown = {name: None if share is None else f"{share:.1%}" for name, share in shares.items()}
     table = Table(box=box.SIMPLE_HEAD)
-    scored = (f"{score} (of labelled)" for score in ("precision", "recall", "IoU"))
-    for heading in ("class", "labelled pixels", "superpixels", "votes", *scored):
+    has_truth = found.accuracy is not None
+    scored = [f"{score} of\nlabelled" for score in ("precision", "recall", "IoU")] if has_truth else []
+    for heading in ("class", "labelled\npixels", "super-\npixels", "votes", *scored):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name, one in found.per_class.items():
         counts = ["-" if n is None else f"{n:,}" for n in (one.pixels, one.superpixels, one.points)]
-        table.add_row(name, *counts, *map(_score, (one.precision, one.recall, one.iou)))
+        table.add_row(name, *counts, *(map(_score, (one.precision, one.recall, one.iou)) if has_truth else ()))
+    table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
     first, *others = found.verdict.sentences
     words = [Text(first, style="bold"), *map(Text, others)]
     gaps = [Text(sentence, style="yellow") for sentence in found.missing]
@@ -521,6 +523,10 @@ def of_sampled_points(sampled: SampledPoints) -> RenderableType:
     table.width = Console(width=10_000).measure(table).maximum  # never cut short: a file has no edge
     short = [Text(sentence, style="yellow") for mask in sampled.masks for sentence in _shortages(mask, sampled)]
     wrong = f", {sampled.n_wrong:,} of them with a wrong class" if sampled.n_wrong else ""
+    short += [
+        Text(f"class {name} got no point; the masks have {count:,} pixels of it", style="yellow")
+        for name, count in sampled.without_point.items()
+    ]
     made = f"{sampled.n_points:,} points, {sampled.n_rows:,} rows{wrong}: {sampled.output}"
     return Group(table, *short, made, *([f"label with: {sampled.command}"] if sampled.command else []))
 
@@ -533,10 +539,6 @@ def _shortages(mask: SampledMask, sampled: SampledPoints) -> list[str]:
         if of_patches
         else f"{mask.raster}: class {name} has {got:,} labelled pixels for {asked:,} points; {rest}"
         for name, (got, asked) in mask.short.items()
-    ]
-    sentences += [
-        f"{mask.raster}: class {name} has {count:,} labelled pixels and got no point"
-        for name, count in mask.without_point.items()
     ]
     return sentences + ([f"{mask.raster}: {mask.n_missing:,} points fewer than asked for"] if mask.n_missing else [])
 
@@ -556,7 +558,9 @@ def of_suggestions(made: Suggestions) -> RenderableType:
         f"{n:,}{short} points to label{f': there are no more of {made.min_area:,} pixels or more' if short else ''}",
         f"coverage gained: {made.n_pixels:,} pixels, {made.coverage_gained:.2%} of the label map's",
         f"{made.n_labelled:,} of {made.n_superpixels:,} superpixels have a point already",
-        f"{made.n_too_small:,} others are smaller than {made.min_area:,} pixels and left out" if made.n_too_small else "",
+        f"{made.n_too_small:,} others are smaller than {made.min_area:,} pixels and left out"
+        if made.n_too_small
+        else "",
         f"{made.output}: fill in the column class and give it to label",
     ]
     return Group(table, *more, *filter(None, facts))

@@ -40,6 +40,8 @@ class Sample:
     """What there was."""
     plan: Plan
     """What was drawn of it."""
+    class_pixels: NDArray[np.int64]
+    """Pixels of each class value, of shape (255,)."""
 
     @property
     def n_missing(self) -> int:
@@ -72,7 +74,11 @@ def sample(strips: Callable[[], Iterable[Strip]], strategy: SamplingStrategy, *,
     Sample
         The same whatever the height of the strips.
     """
-    strata = _merge([_count(strip, strategy) for strip in strips()])
+    class_pixels, parts = np.zeros(IGNORE, np.int64), []
+    for strip in strips():
+        class_pixels += np.bincount(strip.values.ravel(), minlength=IGNORE + 1)[:IGNORE]
+        parts.append(_count(strip, strategy))
+    strata = _merge(parts)
     plan = strategy.plan(strata)
     ranks = [
         rng.choice(count, size=quota, replace=False)
@@ -81,7 +87,7 @@ def sample(strips: Callable[[], Iterable[Strip]], strategy: SamplingStrategy, *,
     ]
     owners = np.repeat(strata.ids[plan.places], plan.quotas)
     points = _collect(strips(), strategy, owners, np.concatenate([np.zeros(0, np.int64), *ranks]))
-    return Sample(points=points, strata=strata, plan=plan)
+    return Sample(points=points, strata=strata, plan=plan, class_pixels=class_pixels)
 
 
 def sample_mask(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 1000, 100  # of an SVG, stretched to whatever there is
 MOST_COLOURS = 6
 FAILED = "failed"
+CLOSE = 0.12  # of an axis, where two labels above each other would touch
 MOST_SHARE = 0.85  # of an axis that has ticks, where there is a word at its end
 
 
@@ -29,6 +30,7 @@ def bar_chart(
     label: str,
     ticks: Ticks,
     title: Callable[[int, str, float], str],
+    shows_peak: bool = False,
 ) -> Html:
     """Draw stacked bars of one width.
 
@@ -42,9 +44,11 @@ def bar_chart(
         Place on the horizontal axis, from 0 to 1, and label.
     title : callable
         Makes what is said of one piece of a bar, from its number, the series and the height.
+    shows_peak : bool
+        Whether the vertical axis says how high the highest bar is, instead of what is close to that.
     """
     heights = np.array(list(series.values()))  # (series, bars)
-    top = float(heights.sum(axis=0).max()) or 1.0
+    peak = top = float(heights.sum(axis=0).max()) or 1.0
     step = nice_step(top, 4)
     top = max(float(ticks_of(top, step)[-1]), top)
     width = WIDTH / heights.shape[1]
@@ -66,10 +70,15 @@ def bar_chart(
     )
     grid = [
         element("div", element("span", number_text(value)), class_="grid", style=f"bottom:{100 * value / top:.3g}%")
-        for value in ticks_of(top, step)[1:].tolist()
+        for value in _marks(ticks_of(top, step)[1:].tolist(), top, peak if shows_peak else None)
     ]
     below = [element("div", text, class_="tick", style=f"left:{100 * place:.3g}%") for place, text in ticks]
     return element("div", *grid, drawing, *below, class_="chart")
+
+
+def _marks(ticks: list[float], top: float, peak: float | None) -> list[float]:
+    """Return what is marked on a vertical axis: ticks, and in place of those too close to it the peak."""
+    return ticks if peak is None else [*(tick for tick in ticks if abs(tick - peak) > CLOSE * top), peak]
 
 
 def legend(names: Sequence[str]) -> Html:

@@ -124,6 +124,7 @@ def counts_chart(counts: Sequence[int], *, label: str, marks: Mapping[int, str],
         label=label,
         ticks=[((place + 0.5) / len(counts), text) for place, text in marks.items()],
         title=lambda number, _, height: f"{bins[number]}: {height:,.0f} superpixels",
+        shows_peak=True,
     )
 
 
@@ -136,4 +137,5 @@ def share_chart(counts: Sequence[int], *, label: str) -> Html:
         label=label,
         ticks=[(place, f"{place:.0%}") for place in (0.0, 0.25, 0.5, 0.75, 1.0)],
         title=lambda number, _, height: f"{bins[number]}: {height:,.0f} superpixels",
+        shows_peak=True,
     )

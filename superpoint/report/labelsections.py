@@ -31,8 +31,8 @@ def classes_section(found: Inspection, colours: Mapping[str, str]) -> Html:
     """Return what is known of each class."""
     has_truth = found.accuracy is not None
     total = sum(facts.true_pixels or 0 for facts in found.per_class.values())
-    columns = ["class", "labelled", *(["truth"] if has_truth else []), "weight", "superpixels", "points"]
-    columns += ["points right", "covered", "precision", "recall (of labelled)", "IoU", "oracle IoU"] if has_truth else []
+    columns = ["class", "labelled", *(["truth"] if has_truth else []), "weight", "superpixels", "votes"]
+    columns += ["points right", "covered", "precision", "recall", "IoU", "oracle IoU"] if has_truth else []
     rows = [_class_row(name, facts, colours.get(name, PLAIN), total) for name, facts in found.per_class.items()]
     note = (
         "Labelled is the share of the labelled pixels, the class frequency of the weighted loss if it is trained on "
@@ -83,7 +83,7 @@ def superpixels_section(found: Inspection) -> Html:
     facts = found.superpixels
     note = f"{facts.labelled:,} of {count_text(facts.total, 'superpixel')} are labelled."
     if facts.with_points is not None:
-        note += f" {facts.with_points:,} have points, {facts.single_vote:,} of these a single one."
+        note += f" {facts.with_points:,} have votes, {facts.single_vote:,} of these a single one."
     table = table_of(["flagged", "superpixels", "pixels"], flags) if flags else None
     return section("Superpixels and their votes", soft(note), element("div", *charts, class_="pair"), table)
 
@@ -100,9 +100,9 @@ def _votes_chart(found: Inspection) -> Html | None:
         marks = _with_last(marks, len(shown) - 1, f"{len(shown)}+")
     elif len(shown) - 1 not in marks:
         marks = _with_last(marks, len(shown) - 1, str(len(shown)))
-    bins = [f"{n} points" if n > 1 else "1 point" for n in range(1, len(shown) + 1)]
-    chart = counts_chart(shown, label="Superpixels by number of points", marks=marks, bins=bins)
-    return element("div", element("h3", "Points in a superpixel that has any"), chart)
+    bins = [f"{n} votes" if n > 1 else "1 vote" for n in range(1, len(shown) + 1)]
+    chart = counts_chart(shown, label="Superpixels by number of votes", marks=marks, bins=bins)
+    return element("div", element("h3", "Votes in a superpixel that has any"), chart)
 
 
 def _with_last(marks: Mapping[int, str], last: int, text: str) -> dict[int, str]:

@@ -190,7 +190,5 @@ def test_the_same_classes_in_another_order_are_renumbered_and_others_refused(
         mask = open_mask(place, swapped)
         assert mask.classes == swapped
         np.testing.assert_array_equal(mask.read(Window(row=0, col=0, n_rows=20, n_cols=30)), expected)
-        with pytest.raises(
-            InputError, match="classes building, road, and the table given has road, water"
-        ):
+        with pytest.raises(InputError, match="classes building, road, and the table given has road, water"):
             open_mask(place, ClassTable.from_names(["road", "water"]))

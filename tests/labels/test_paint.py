@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from superpoint.classes import IGNORE
-from superpoint.labels.paint import _slot_of, paint, paint_classes, paint_shares
+from superpoint.labels.paint import _slot_of, paint, paint_shares
 from superpoint.labels.vote import Tally, VoteRule, elect, tally_votes
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ def test_each_pixel_has_what_is_known_of_its_superpixel(labels: Labels, cast: li
     tally = tally_of(cast)
     pseudo = elect(tally, VoteRule(tie="ignore"))
     assert_same(paint(labels, pseudo), painted_by_numpy(labels, pseudo))
-    assert_same((paint_classes(labels, pseudo),), painted_by_numpy(labels, pseudo)[:1])
     assert_same((paint_shares(labels, tally, N_CLASSES),), (shares_by_numpy(labels, tally),))
 
 
@@ -94,7 +93,7 @@ def test_a_large_tile_of_superpixels_whose_ids_lie_anywhere_is_painted_pixel_by_
     points = rng.choice(ids, 20_000)
     tally = tally_votes(points, rng.integers(0, N_CLASSES, len(points)).astype(np.uint8))
     pseudo = elect(tally, VoteRule())
-    np.testing.assert_array_equal(paint_classes(labels, pseudo), pseudo.class_of(labels.ravel()).reshape(labels.shape))
+    np.testing.assert_array_equal(paint(labels, pseudo)[0], pseudo.class_of(labels.ravel()).reshape(labels.shape))
     places = np.searchsorted(pseudo.superpixels, labels)
     known = np.append(pseudo.superpixels, 0)[places] == labels
     np.testing.assert_array_equal(paint(labels, pseudo)[1], np.where(known, np.append(pseudo.shares, 0)[places], 0))
@@ -118,8 +117,8 @@ def test_what_cannot_be_written_to_is_painted_all_the_same() -> None:
     pseudo = elect(tally_of([(3, 1)]), VoteRule())
     for column in (labels, pseudo.superpixels, pseudo.classes):
         column.flags.writeable = False
-    assert paint_classes(labels, pseudo).tolist() == [[1, IGNORE], [1, IGNORE]]
-    assert paint_classes(labels[:, ::-1], pseudo).tolist() == [[IGNORE, 1], [IGNORE, 1]]
+    assert paint(labels, pseudo)[0].tolist() == [[1, IGNORE], [1, IGNORE]]
+    assert paint(labels[:, ::-1], pseudo)[0].tolist() == [[IGNORE, 1], [IGNORE, 1]]
 
 
 def test_a_class_beyond_the_table_is_refused() -> None:

@@ -74,7 +74,7 @@ def test_an_archive_is_done_but_for_its_bad_rasters_each_of_which_is_one_line(sh
     assert ended.lines[0].startswith("run ")
     assert ended.lines[-1].startswith(f"error: {len(quarantined)} of {len(listed)} rasters are quarantined")
     said = [line for line in ended.lines[1:-1] if not line.endswith("has no CRS: working in pixel space")]
-    assert said == [f"quarantined: {rows[path].sentence}" for path in map(str, listed) if path in quarantined]
+    assert said == [f"warning: quarantined: {rows[path].sentence}" for path in map(str, listed) if path in quarantined]
 
     alone = superpixelize(SuperpixelizeSettings(rasters=good, cache=tmp_path / "alone", region_size=8, tile=512))
     for expected in alone:

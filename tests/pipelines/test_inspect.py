@@ -119,7 +119,10 @@ def make_world(folder: Path, *, name: str = "scene", seed: int = 0, tables: bool
     if tables:
         write_evidence(group.path, tally, {"vote": voted})
         states = np.where(voted.class_of(ids) == values, "used", "conflicting")
-        account = {"state": states, "pixel_row": rows, "pixel_col": cols, "class": [CLASSES.names[v] for v in values]}
+        account = {
+            "state": states, "pixel_row": rows, "pixel_col": cols, "class": [CLASSES.names[v] for v in values],
+            "superpixel": ids, "annotator": [None, "ann", "bob"] * 16 + ["bob", "bob"],
+        }  # fmt: skip
         pq.write_table(pa.table(account), beside(group.path, ".points.parquet"))
     return World(
         folder=folder, raster=raster, truth=truth, group=group, labels=labels, mask=arrays["pseudo_mask"], true=true
@@ -183,6 +186,8 @@ def test_without_its_cache_a_cog_still_gives_the_numbers_of_pixels(world: World)
     assert (found.superpixels, found.oracle_miou, found.errors["mixed"]) == (None, None, None)
     assert len(found.missing) == 2
     assert "has no label map in" in found.missing[1]
+    assert "give the --cache that it was made in" in found.missing[0]
+    assert "any more" not in " ".join(found.missing)
     assert "raster that is not there" not in " ".join(found.missing)
     assert all(sentence in world.page() for sentence in found.missing)
 
@@ -207,10 +212,55 @@ def test_an_older_pseudo_mask_has_conflicts_but_neither_tables_nor_flags(tmp_pat
     ]  # fmt: skip
 
 
+def test_what_each_annotator_came_to_is_counted(world: World) -> None:
+    account = pq.read_table(beside(world.group.path, ".points.parquet")).to_pandas()
+    found = world.inspected().annotators
+    assert list(found) == ["ann", "bob"]
+    for name, facts in found.items():
+        own = account[account["annotator"] == name]
+        right = world.true[own["pixel_row"], own["pixel_col"]] == [CLASSES.names.index(one) for one in own["class"]]
+        assert (facts.rows, facts.outvoted) == (len(own), sum(own["state"] == "conflicting"))
+        assert (facts.checked, facts.agreement) == (len(own), right.mean())
+    assert world.inspected(truth=[]).annotators["ann"].agreement is None
+
+
+def test_superpixels_of_several_votes_but_one_row_are_not_contested(world: World) -> None:
+    """Half of the account is taken away: as if its rows were polygons that are told of once."""
+    path = beside(world.group.path, ".points.parquet")
+    before = world.inspected()
+    assert before.superpixels.contested == before.superpixels.with_points - before.superpixels.single_vote
+    account = pq.read_table(path).to_pandas().drop_duplicates("superpixel")
+    pq.write_table(pa.Table.from_pandas(account), path)
+    assert world.inspected().superpixels.contested == before.conflicts.superpixels
+
+
+def test_a_file_away_from_its_cache_says_where_that_is(files: Files) -> None:
+    settings = LabelSettings(
+        rasters=[files.raster], points=[files.points], classes=files.classes, cache=files.folder / "cache",
+        output=files.folder / "pseudo.tif", min_votes=2, improve=["fill-nearest"],
+    )  # fmt: skip
+    label(settings)
+    page = files.folder / "page.html"
+    elsewhere = InspectSettings(
+        pseudo_masks=[str(settings.output)], output=page, cache=str(files.folder / "other"), pictures=0
+    )
+    assert f"give --cache {(files.folder / 'cache').resolve()}" in inspect(elsewhere).missing[0]
+    shown = re.sub(r"<[^>]+>", "", page.read_text())
+    assert "balance_annotators no, min_share 0, min_votes 2, tie lowest" in shown
+    assert "step 1fill-nearest" in shown
+
+
+def test_two_of_the_same_raster_are_warned_of(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.inspected(world.group.path, world.group.path, truth=[])
+    assert f"are of the same raster, {world.raster}: its pixels count 2 times" in caplog.text
+    assert "its pixels count 2 times" in world.page()
+
+
 def test_several_are_pooled_and_listed(tmp_path: Path) -> None:
     one, other = make_world(tmp_path, name="one"), make_world(tmp_path, name="other", seed=3)
     places = [one.group.path, other.group.path]
     found = one.inspected(*places, truth=[one.truth, other.truth])
+    assert f"{one.raster}; {other.raster}" in one.page()
     each = [world.inspected() for world in (one, other)]
     assert found.n_labelled == sum(single.n_labelled for single in each)
     assert found.error_pixels["wrong_vote"] == sum(single.error_pixels["wrong_vote"] for single in each)
@@ -252,6 +302,8 @@ def test_a_page_is_replaced_but_no_other_file(world: World, monkeypatch: pytest.
 def test_what_cannot_be_inspected_is_refused_in_a_sentence(world: World, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no result in .* begins with 'nobody'"):
         world.inspected("nobody")
+    with pytest.raises(InputError, match=r"there is no file nope\.tif, and no pseudo-mask's key in .* begins so"):
+        world.inspected("nope.tif")
     label_map = next((world.folder / "cache" / "label-maps").glob("*.zarr"))
     with pytest.raises(InputError, match=r"pseudo-masks|not a pseudo-mask"):
         world.inspected(str(label_map))
@@ -301,3 +353,6 @@ def test_the_command_prints_the_numbers_as_json(world: World) -> None:
     assert printed["errors"]["wrong_vote"] == found.errors["wrong_vote"]
     said = CliRunner().invoke(app, ["inspect", *arguments[:-1], "--cache", world.cache]).stdout
     assert found.verdict.sentences[0] in said
+    assert re.search(rf"mIoU \(of labelled\) +{found.miou:.1%}", said)
+    wrong = found.error_pixels["wrong_vote"] / (found.error_pixels["correct"] + found.error_pixels["wrong"])
+    assert re.search(rf"vote was wrong \(of labelled\) +{wrong:.1%}", said)

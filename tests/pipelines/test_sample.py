@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -14,14 +15,16 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 import rasterio
+from rich.console import Console
 from smallworld import CLASSES, TRANSFORM, write_classes, write_raster
 
 from superpoint.cache.points.reading import PlacedPoints, PointColumns, read_point_files
 from superpoint.cache.rasters import open_raster
 from superpoint.errors import InputError
 from superpoint.pipelines import samplesubjects
-from superpoint.pipelines.sample import sample
+from superpoint.pipelines.sample import SampledPoints, sample
 from superpoint.pipelines.settings import SampleSettings
+from superpoint.pipelines.summaries import of_sampled_points
 from superpoint.points.matching import match_classes
 from superpoint.points.sample import sample_balanced
 
@@ -237,6 +240,50 @@ def test_a_budget_above_the_labelled_pixels_is_refused_or_taken_as_far_as_it_goe
     made = sample(world.settings(masks=[mask], short="leave"))
     assert (made.masks[0].n_points, made.masks[0].n_missing) == (3, 37)
     assert made.masks[0].short == {"dark": [2, 20], "bright": [1, 20]}
+
+
+def test_proportional_shares_leave_nothing_over_so_that_a_budget_above_the_pixels_is_refused(world: World) -> None:
+    mask = write_raster(world.folder / "few.tif", np.array([[[0, 1, 255, 0]]], np.uint8), nodata=255)
+    with pytest.raises(
+        InputError, match=r"has 3 labelled pixels, fewer than the 40 points .*; give a lower --n-points$"
+    ):
+        sample(world.settings(masks=[mask], strategy="proportional"))
+    with pytest.raises(InputError, match="strategy 'proportional' has no parameter 'short'; it takes n_points"):
+        sample(world.settings(strategy="proportional", short="leave"))
+
+
+def said_by(made: SampledPoints) -> str:
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(of_sampled_points(made))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("strategy", ["random", "proportional"])
+def test_a_class_that_is_in_the_masks_and_got_no_point_is_named(world: World, strategy: str) -> None:
+    rare = np.zeros((50, 50), np.uint8)
+    rare[7, :2], rare[8] = 1, 255
+    masks = [write_raster(world.folder / f"{name}.tif", rare[None], nodata=255) for name in ("a", "b")]
+    made = sample(world.settings(masks=masks, strategy=strategy, n_points=3))
+    assert made.without_point == {"bright": 4}
+    assert "class bright got no point; the masks have 4 pixels of it" in said_by(made)
+    full = sample(world.settings(masks=masks, n_points=3, overwrite=True))
+    assert full.without_point == {}
+    assert "got no point" not in said_by(full)
+
+
+def test_several_annotators_come_with_the_command_that_label_takes_them_by(world: World) -> None:
+    one = sample(world.settings(annotators=2))
+    assert one.command == (
+        f"superpoint label RASTER --points {one.output} --annotator-column annotator --classes {world.classes}"
+    )
+    assert f"label with: {one.command}" in said_by(one)
+    other = write_raster(world.folder / "an other.tif", MASK[None], nodata=255)
+    two = sample(world.settings(masks=[world.mask, other], raster=[world.mask, other], annotators=2, overwrite=True))
+    assert str(two.command).startswith(f"superpoint label {world.mask} '{other}' --points {two.output} ")
+    assert "--annotator-column annotator --raster-column raster" in str(two.command)
+    alone = sample(world.settings(overwrite=True))
+    assert alone.command is None
+    assert "label with" not in said_by(alone)
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_the_sections_come_in_the_order_of_questions() -> None:
         "not coveredno label76.0 %",
         "field60.0 %50.0 %1.781290.0 %20.0 %90.0 %81.0 %75.0 %88.0 %",
         "left out",
-        "15 of 50 superpixels are labelled. 16 have points, 10 of these a single one.",
+        "15 of 50 superpixels are labelled. 16 have votes, 10 of these a single one.",
         "6 in conflict: 37.5 % of those with points, 100.0 % of those with several opinions (rows of the points).",
         "conflict: votes for more than one class6410",
         "23 rows of the account, each in one state. They cast 22 votes: a row casts one in each pixel that it covers.",
@@ -166,11 +166,18 @@ def test_the_numbers_are_those_of_the_inspection(shown: str) -> None:
     assert shown in words(page_of(inspected()))
 
 
-@pytest.mark.parametrize(("most", "ticks"), [(3, "12345"), (10, "12345678910"), (11, "15911"), (14, "15914"), (20, "15913")])
+@pytest.mark.parametrize(
+    ("most", "ticks"), [(3, "12345"), (10, "12345678910"), (11, "15911"), (14, "15914"), (20, "1591317")]
+)
 def test_the_axis_of_votes_says_where_it_ends(most: int, ticks: str) -> None:
     found = inspected(points_per_superpixel=[5] + [0] * (most - 1) + [1] + [0] * (20 - most))
     page = page_of(found)
     assert f"{ticks}{'20+' if most == 20 else ''}" in words(page)
+
+
+def test_the_vertical_axis_says_how_high_the_highest_bar_is() -> None:
+    page = page_of(inspected(points_per_superpixel=[0, 84, 3] + [0] * 18))
+    assert "5084" in words(page)
 
 
 def test_flags_that_nothing_bears_and_states_that_nothing_is_in_are_not_listed() -> None:
@@ -180,8 +187,9 @@ def test_flags_that_nothing_bears_and_states_that_nothing_is_in_are_not_listed()
 
 def test_without_a_truth_nothing_speaks_of_it() -> None:
     found = inspected(
-        accuracy=None, miou=None, annotators={}, oracle_miou=None, reachable_accuracy=None, errors={}, error_pixels={}, confusion=[], purity=None,
-        point_agreement=None, steps=[], verdict=Verdict(level="unknown", sentences=["Nobody knows."]),
+        accuracy=None, miou=None, annotators={}, oracle_miou=None, reachable_accuracy=None, errors={},
+        error_pixels={}, confusion=[], purity=None, point_agreement=None, steps=[],
+        verdict=Verdict(level="unknown", sentences=["Nobody knows."]),
         per_class={"field": ClassFacts(pixels=600, frequency=1.0, weight=1.0, points=12, superpixels=8)},
         worst=[],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One pass over a pseudo-mask, tile by tile: what is counted, and a few pixels for a picture of the whole."""
+"""One pass over a pseudo-mask, tile by tile: what is counted."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from superpoint.inspection.counts import Counts, PointCounts, step_counts, with_
 from superpoint.inspection.splits import confusion_of
 from superpoint.labels.evidence import Flag
 from superpoint.metrics import confusion_matrix
+from superpoint.pipelines.inspection.samples import Samples
 from superpoint.pipelines.progress import progress
 
 if TYPE_CHECKING:
@@ -23,55 +24,11 @@ if TYPE_CHECKING:
     from superpoint.cache.groups import TiledGroup
     from superpoint.cache.masks import Mask
     from superpoint.inspection.census import Census
+    from superpoint.pipelines.inspection.points import PointsSeen
     from superpoint.pipelines.inspection.subjects import Subject
     from superpoint.tiles import Window
 
     type Longs = NDArray[np.int64]
-
-OVERVIEW_PX = 480
-"""Longer side of a picture of the whole."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Samples:
-    """A pseudo-mask in few pixels: of each, what lies in its middle."""
-
-    rows: NDArray[np.int64]
-    """Rows of the raster, ascending."""
-    cols: NDArray[np.int64]
-    labels: NDArray[np.uint32]
-    """`(rows, cols)`: superpixel; 0 on nodata and where there is no label map."""
-    classes: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    """255 where it is unknown."""
-
-    @classmethod
-    def of(cls, shape: tuple[int, int]) -> Samples:
-        """Return samples of a raster of a shape, to be filled."""
-        factor = max(1.0, max(shape) / OVERVIEW_PX)
-        rows, cols = (
-            ((np.arange(max(1, int(side / factor))) + 0.5) * side / max(1, int(side / factor))).astype(np.int64)
-            for side in shape
-        )
-        seen = len(rows), len(cols)
-        unknown = np.full(seen, IGNORE, np.uint8)
-        return cls(rows=rows, cols=cols, labels=np.zeros(seen, np.uint32), classes=unknown, truth=unknown.copy())
-
-    def take(
-        self, window: Window, labels: NDArray[np.uint32] | None, classes: NDArray[np.uint8],
-        truth: NDArray[np.uint8] | None,
-    ) -> None:  # fmt: skip
-        """Fill in what lies in a window of the raster."""
-        (r0, r1), (c0, c1) = (
-            np.searchsorted(places, [start, start + size])
-            for places, start, size in zip((self.rows, self.cols), (window.row, window.col), window.shape, strict=True)
-        )
-        inner, picked = np.s_[r0:r1, c0:c1], np.ix_(self.rows[r0:r1] - window.row, self.cols[c0:c1] - window.col)
-        self.classes[inner] = classes[picked]
-        if labels is not None:
-            self.labels[inner] = labels[picked]
-        if truth is not None:
-            self.truth[inner] = truth[picked]
 
 
 def count_subject(subject: Subject, truth: Mask | None) -> tuple[Counts, Samples]:
@@ -113,6 +70,8 @@ class _Pass:
     """Where there is no label map."""
     checked: Longs
     agreeing: Longs
+    annotators: Longs
+    """`(annotators, 2)`: their points on known truth, and those of them that are right."""
     parts: list[Census] = field(default_factory=list)
     """Of each tile."""
 
@@ -127,6 +86,7 @@ class _Pass:
             confusion=np.zeros((n_classes, n_classes + 1), np.int64),
             checked=np.zeros(n_classes, np.int64),
             agreeing=np.zeros(n_classes, np.int64),
+            annotators=np.zeros((len(subject.points.annotator_names) if subject.points else 0, 2), np.int64),
         )
 
     def take(self, window: Window, points: Longs | None) -> None:
@@ -150,6 +110,9 @@ class _Pass:
         true, values = truth[seen.rows[points] - window.row, seen.cols[points] - window.col], seen.values[points]
         self.checked += np.bincount(values[true != IGNORE], minlength=len(self.checked))
         self.agreeing += np.bincount(values[true == values], minlength=len(self.agreeing))
+        hands = seen.annotators[points]
+        for place, which in enumerate((true != IGNORE, true == values)):
+            self.annotators[:, place] += np.bincount(hands[which & (hands >= 0)], minlength=len(self.annotators))
 
 
 def _refuse_other_truth(subject: Subject, truth: Mask) -> None:
@@ -202,6 +165,7 @@ def _counts_of(counted: _Pass) -> Counts:
         census=census,
         has_votes=subject.group is not None,
         outvoted=_outvoted(subject, census),
+        contested=_contested(subject),
         points=_points_of(counted),
         steps=step_counts(census, subject.stages) if census is not None else {},
         missing=subject.missing,
@@ -225,6 +189,29 @@ def _outvoted(subject: Subject, census: Census | None) -> int:
     return 0 if census is None else int(np.rint(census.votes * (1 - census.shares.astype(np.float64))).sum())
 
 
+def _contested(subject: Subject) -> int | None:
+    """Count the superpixels with two opinions or more: of different classes, or of different rows of the account.
+
+    A row that votes in many superpixels, as a polygon does, is in the account once: where several such rows of one
+    class meet, there may be more opinions than are counted.
+    """
+    tally, points = subject.tally, subject.points
+    if tally is None or points is None or points.superpixels is None:
+        return None
+    ids, n_classes = np.unique(tally.superpixels, return_counts=True)
+    rows, n_rows = np.unique(points.superpixels, return_counts=True)
+    return len(np.union1d(ids[n_classes > 1], rows[n_rows > 1]))
+
+
+def _annotators_of(counted: _Pass, seen: PointsSeen) -> dict[str, Longs]:
+    """Return of each annotator the rows that voted, those out-voted, those on known truth, and those right there."""
+    known, n_names = seen.annotators >= 0, len(seen.annotator_names)
+    rows, outvoted = (np.bincount(seen.annotators[known & which], minlength=n_names) for which in (True, seen.outvoted))
+    numbers = np.column_stack((rows, outvoted, counted.annotators))
+    found = zip(seen.annotator_names, numbers, strict=True)
+    return {name: one for name, one in sorted(found, key=lambda pair: pair[0]) if one[0]}
+
+
 def _points_of(counted: _Pass) -> PointCounts | None:
     seen, tally, n_classes = counted.subject.points, counted.subject.tally, len(counted.confusion)
     if seen is None and tally is None:
@@ -239,4 +226,5 @@ def _points_of(counted: _Pass) -> PointCounts | None:
         checked=counted.checked,
         agreeing=counted.agreeing,
         contradictions=seen.contradictions if seen else (),
+        annotators=_annotators_of(counted, seen) if seen else {},
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from superpoint.cache.rasters import Raster
     from superpoint.inspection.census import Census
     from superpoint.inspection.facts import WorstSuperpixel
-    from superpoint.pipelines.inspection.counts import Samples
+    from superpoint.pipelines.inspection.samples import Samples
     from superpoint.pipelines.inspection.subjects import Subject
     from superpoint.report.labelpictures import Picture
 
@@ -98,7 +98,9 @@ def _kinds(samples: Samples, census: Census | None) -> NDArray[np.uint8]:
 def _reasons(census: Census) -> NDArray[np.uint8]:
     """Return why what is wrong in each superpixel is wrong, as places in `ERROR_KINDS`."""
     is_best = hits_of(census, census.classes) == truths_of(census).most
-    given = np.where(census.flags & Flag.FILLED > 0, ERROR_KINDS.index("filled_wrongly"), ERROR_KINDS.index("wrong_vote"))
+    given = np.where(
+        census.flags & Flag.FILLED > 0, ERROR_KINDS.index("filled_wrongly"), ERROR_KINDS.index("wrong_vote")
+    )
     return np.where(is_best, ERROR_KINDS.index("mixed"), given).astype(np.uint8)
 
 

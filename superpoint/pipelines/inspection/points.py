@@ -31,6 +31,9 @@ COLUMNS = (
     ("superpoint_state", "superpoint_row", "superpoint_col", "superpoint_value"),  # before there were reasons
 )
 """What accounts call the state, the pixel and the class."""
+MORE = ("superpixel", "annotator")
+"""What some accounts have besides."""
+OUTVOTED = "conflicting"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +47,13 @@ class PointsSeen:
     cols: NDArray[np.int64]
     values: NDArray[np.uint8]
     """Class value."""
+    superpixels: NDArray[np.int64] | None = None
+    """Superpixel that each point voted in; None where the account does not say it."""
+    outvoted: NDArray[np.bool_]
+    """Whether its superpixel went to another class."""
+    annotators: NDArray[np.int64]
+    """Place in `annotator_names` of who set it; -1 where nobody is known."""
+    annotator_names: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
 
     def by_tile(self, grid: TileGrid) -> dict[str, NDArray[np.int64]]:
@@ -83,20 +93,32 @@ def read_points_seen(path: str, classes: ClassTable) -> PointsSeen | None:
     names = next((names for names in COLUMNS if set(names) <= set(file.schema_arrow.names)), None)
     if names is None:
         return None
-    table = file.read(columns=list(names))
+    table = file.read(columns=[*names, *(name for name in MORE if name in file.schema_arrow.names)])
     states, rows, cols, values = (table[name] for name in names)
     state_names, state_codes = _encoded(states)
     voted = np.isin(state_codes, [place for place, name in enumerate(state_names) if name in VOTING])
     voted &= rows.is_valid().to_numpy() & cols.is_valid().to_numpy()
-    found = _values_of(values, classes)[voted]
-    known = found != IGNORE
+    found = _values_of(values, classes)
+    voted &= found != IGNORE
+    hands, hand_codes = _encoded(table["annotator"]) if "annotator" in table.column_names else ([], None)
+    is_outvoted = np.isin(state_codes, [place for place, name in enumerate(state_names) if name == OUTVOTED])
     return PointsSeen(
         states=_kept_sums(metadata) or _sums(state_names, state_codes),
-        rows=rows.to_numpy()[voted][known].astype(np.int64),
-        cols=cols.to_numpy()[voted][known].astype(np.int64),
-        values=found[known],
+        rows=rows.to_numpy()[voted].astype(np.int64),
+        cols=cols.to_numpy()[voted].astype(np.int64),
+        values=found[voted],
+        superpixels=_superpixels(table)[voted] if "superpixel" in table.column_names else None,
+        outvoted=is_outvoted[voted],
+        annotators=np.full(int(voted.sum()), -1) if hand_codes is None else hand_codes[voted],
+        annotator_names=tuple(map(str, hands)),
         contradictions=_contradictions(metadata),
     )
+
+
+def _superpixels(table: pa.Table) -> NDArray[np.int64]:
+    """Return the superpixel of each row; 0 where it has none."""
+    found: NDArray[np.int64] = table["superpixel"].combine_chunks().fill_null(0).to_numpy().astype(np.int64)
+    return found
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int64]]:

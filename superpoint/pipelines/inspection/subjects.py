@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from superpoint.cache.georeference import Georeference
     from superpoint.cache.groups import TiledGroup
+    from superpoint.cache.holdings import Holding
     from superpoint.cache.masks import Mask
     from superpoint.cache.rasters import Raster
     from superpoint.labels.evidence import PseudoLabels
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from superpoint.tiles import Window
 
 SHOWN_BANDS = 3
+FILES = (".tif", ".tiff", ".png", ".jpg", ".vrt", ".zarr")
+"""How names end that are meant as paths."""
 BLOCK = 1024
 """Side of what is read at a time where nothing is tiled, pixels."""
 
@@ -113,7 +116,7 @@ def find_subject(place: str, cache: str, classes: ClassTable | None) -> Subject:
     if path.is_dir() and path.suffix == ".zarr":
         group, home = load_group(path), str(path.absolute().parents[1])
     else:
-        holding = find_holding(cache, place, kinds=("pseudo-masks",))
+        holding = _holding_of(place, cache)
         group, home = load_group(holding.path), holding.cache.url
     if "classes" not in group.provenance:
         raise InputError(f"{place} is not a pseudo-mask; give a result of label, see superpoint cache ls")
@@ -124,6 +127,17 @@ def find_subject(place: str, cache: str, classes: ClassTable | None) -> Subject:
         provenance=group.provenance, group=group,
     )  # fmt: skip
     return _with_tables(_with_label_map(subject, home), None, "")
+
+
+def _holding_of(place: str, cache: str) -> Holding:
+    try:
+        return find_holding(cache, place, kinds=("pseudo-masks",))
+    except InputError as error:
+        if not place.lower().endswith(FILES):
+            raise
+        raise InputError(
+            f"there is no file {place}, and no pseudo-mask's key in {cache} begins so; see superpoint cache ls"
+        ) from error
 
 
 def _of_file(path: Path, cache: str, classes: ClassTable | None) -> Subject:
@@ -139,8 +153,31 @@ def _of_file(path: Path, cache: str, classes: ClassTable | None) -> Subject:
         return _without(subject, "was not written by label: of superpixels, votes and points nothing is known")
     group = _group_in(cache, "pseudo-masks", digest(provenance))
     if group is None or group.georeference.shape != mask.shape:
-        return _with_label_map(_without(subject, f"is not in {cache} any more: its votes are not known"), cache)
+        return _with_label_map(
+            _without(subject, f"is not in {cache}, so its votes are not known; {_advice(path, cache)}"), cache
+        )
     return _with_label_map(replace(subject, group=group), cache)
+
+
+def _advice(path: Path, cache: str) -> str:
+    """Say which cache to give: the one that the STAC item beside a file names, unless it is the one that was given."""
+    home = _home_of(path)
+    if home is None:
+        return "give the --cache that it was made in"
+    if home.resolve() == Path(cache).resolve():
+        return "run the same label command"
+    return f"it was made in {home}: " + (f"give --cache {home}" if home.is_dir() else "that is gone")
+
+
+def _home_of(path: Path) -> Path | None:
+    """Return the cache that the STAC item beside a file names; None if there is none, or it is no folder."""
+    try:
+        href: str = json.loads(path.with_suffix(".stac.json").read_text())["assets"]["zarr"]["href"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if "://" in href:
+        return None
+    return (path.parent / href).absolute().parents[1].resolve()
 
 
 def _with_label_map(subject: Subject, cache: str) -> Subject:
@@ -150,7 +187,7 @@ def _with_label_map(subject: Subject, cache: str) -> Subject:
     if label_map is None or label_map.georeference.shape != subject.georeference.shape:
         return _without(
             subject,
-            f"has no label map in {cache} any more: nothing can be said of superpixels, nor why pixels are wrong",
+            f"has no label map in {cache}: nothing can be said of superpixels, nor why pixels are wrong",
         )
     return replace(subject, label_map=label_map)
 

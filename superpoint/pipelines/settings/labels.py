@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from superpoint.pipelines.settings.base import split_names
 from superpoint.pipelines.settings.points import PointSettings
@@ -47,3 +47,11 @@ class LabelSettings(SuperpixelSettings, PointSettings):
             "NAME.points.parquet (what became of every point) beside it; a folder if there are several rasters.",
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def _know_the_annotators(self) -> Self:
+        if self.balance_annotators and self.annotator_column is None:
+            raise ValueError(
+                "balance_annotators needs to know who set each point; name the column with annotator_column"
+            )
+        return self

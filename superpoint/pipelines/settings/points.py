@@ -40,8 +40,8 @@ class PointSettings(PointColumnSettings):
         BeforeValidator(as_list),
         Field(
             min_length=1,
-            description="Query points, one file or several: GeoPackage, GeoJSON, GeoParquet, Shapefile and what else "
-            "GDAL reads, or CSV (x,y | lon,lat | row,col).",
+            description="Query points, repeated for several files: GeoPackage, GeoJSON, GeoParquet, Shapefile and what "
+            "else GDAL reads, or CSV (x,y | lon,lat | row,col).",
         ),
     ]
     annotator_column: Annotated[str | None, Field(description="Column that says who set a point.")] = None
