@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -131,6 +133,34 @@ class TileGrid:
         """Return the tile of a name."""
         row, col = name.split(".")
         return self.tile(int(row), int(col))
+
+    def split(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Iterator[tuple[Tile, NDArray[np.int64]]]:
+        """Yield each tile that owns any of some pixels, in raster order, and which of them.
+
+        Parameters
+        ----------
+        rows, cols : int64 array of shape (pixels,)
+            Pixels inside the raster.
+
+        Yields
+        ------
+        tile : Tile
+            One that owns some.
+        places : int64 array of shape (own,)
+            Theirs among the pixels, ascending.
+
+        Examples
+        --------
+        >>> grid = TileGrid(shape=(20, 20), size=10)
+        >>> [(tile.name, places.tolist()) for tile, places in grid.split(np.array([3, 15, 9]), np.array([12, 0, 10]))]
+        [('0.1', [0, 2]), ('1.0', [1])]
+        """
+        numbers = rows // self.size * self.n_tiles[1] + cols // self.size
+        order = np.argsort(numbers, kind="stable")
+        found, starts = np.unique(numbers[order], return_index=True)
+        # Split at the first start as well, so that no pixel at all gives no part.
+        for number, places in zip(found.tolist(), np.split(order, starts)[1:], strict=True):
+            yield self.tile(*divmod(number, self.n_tiles[1])), places
 
     def tile(self, tile_row: int, tile_col: int) -> Tile:
         """Return the tile at `(tile_row, tile_col)` of the grid."""

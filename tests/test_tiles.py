@@ -73,3 +73,18 @@ def test_a_grid_that_cannot_be_is_refused_by_its_value(settings: dict[str, objec
 def test_a_window_without_pixels_is_refused_by_its_shape() -> None:
     with pytest.raises(ValueError, match="got 0 x 7"):
         Window(row=0, col=0, n_rows=0, n_cols=7)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 15), st.integers(0, 30), st.integers(0, 99))
+def test_pixels_are_split_among_the_tiles_that_own_them(height: int, width: int, size: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, cols = rng.integers(0, height, n), rng.integers(0, width, n)
+    grid = TileGrid(shape=(height, width), size=size)
+    owners = np.full((height, width), "", object)
+    for tile in grid:
+        owners[tile.core.slices] = tile.name
+    parts = {tile.name: places.tolist() for tile, places in grid.split(rows, cols)}
+    expected: dict[str, list[int]] = {}
+    for place, name in sorted(enumerate(owners[rows, cols]), key=lambda one: tuple(map(int, one[1].split(".")))):
+        expected.setdefault(name, []).append(place)
+    assert list(parts.items()) == list(expected.items())

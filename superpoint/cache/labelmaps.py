@@ -64,11 +64,8 @@ class StoredLabels:
         grid = self.grid
         found = np.zeros(len(rows), np.uint32)
         inside = np.flatnonzero((rows >= 0) & (rows < grid.shape[0]) & (cols >= 0) & (cols < grid.shape[1]))
-        tiles = rows[inside] // grid.size * grid.n_tiles[1] + cols[inside] // grid.size
-        order = np.argsort(tiles, kind="stable")
-        numbers, starts = np.unique(tiles[order], return_index=True)
-        for number, here in zip(numbers.tolist(), np.split(inside[order], starts[1:]), strict=True):
-            core = grid.tile(*divmod(number, grid.n_tiles[1])).core
+        for tile, places in grid.split(rows[inside], cols[inside]):
+            here, core = inside[places], tile.core
             found[here] = self.read(core)[rows[here] - core.row, cols[here] - core.col]
         return found
 

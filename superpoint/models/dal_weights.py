@@ -13,6 +13,7 @@ from torch import Tensor
 
 from superpoint.errors import InputError
 from superpoint.models.dal import BANDS, Dal
+from superpoint.models.tensors import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FORMAT = "superpoint-dal-1"
 SETTINGS = {"width", "norm", "sharpness", "sigma"}  # what rebuilds a network
-NESTING = 3  # keys that a published checkpoint may have its weights below
 METADATA = "superpoint"  # the key of the header under which the JSON stands
 
 
@@ -103,31 +103,8 @@ def _read(path: Path) -> tuple[Dal, dict[str, Tensor]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
         return Dal(**{name: about[name] for name in SETTINGS}), weights
     network = Dal()
-    return network, _matched(network.state_dict(), _published(path), path)
-
-
-def _published(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint by name, without what was put before the names."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in as many ways as there are bytes
-        raise InputError(f"{path} is not a checkpoint of PyTorch that can be read without running code") from error
-    for _ in range(NESTING):
-        found = _below(found)
-    named = found.items() if isinstance(found, dict) else ()
-    tensors = {str(name).removeprefix("module."): value for name, value in named if isinstance(value, Tensor)}
-    if not tensors:
-        raise InputError(f"{path} holds no weights; give a state_dict, or a dictionary with one below 'state_dict'")
-    return tensors
-
-
-def _below(found: object) -> object:
-    """Return what the weights are below: `state_dict`, or the only dictionary beside no weights."""
-    if not isinstance(found, dict):
-        return found
-    inner = [value for value in found.values() if isinstance(value, dict | Tensor)]
-    only = inner[0] if len(inner) == 1 and isinstance(inner[0], dict) else found
-    return found.get("state_dict", only)
+    published = {name.removeprefix("module."): tensor for name, tensor in read_tensors(path).items()}
+    return network, _matched(network.state_dict(), published, path)
 
 
 def _matched(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

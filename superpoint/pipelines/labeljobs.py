@@ -36,17 +36,15 @@ class LookUpJob:
 
     label_map: TiledGroup
     tile: Tile
-    number: int
-    """Of the tile; comes back with the answer."""
     rows: NDArray[np.int64]
     """Pixel row of each point, from the tile's first."""
     cols: NDArray[np.int64]
     """Pixel column of each point, from the tile's first."""
 
-    def compute(self) -> tuple[int, NDArray[np.uint32]]:
-        """Return the number of the tile and the id of each point's superpixel."""
+    def compute(self) -> tuple[str, NDArray[np.uint32]]:
+        """Return the name of the tile and the id of each point's superpixel."""
         labels = self.label_map.read("labels", self.tile.core)
-        return self.number, labels[self.rows, self.cols]
+        return self.tile.name, labels[self.rows, self.cols]
 
 
 def look_up(points: QueryPoints, label_map: TiledGroup, grid: TileGrid) -> Stage[NDArray[np.uint32]]:
@@ -61,19 +59,16 @@ def look_up(points: QueryPoints, label_map: TiledGroup, grid: TileGrid) -> Stage
     grid : TileGrid
         Its tiles.
     """
-    tiles = points.rows // grid.size * grid.n_tiles[1] + points.cols // grid.size
-    order = np.argsort(tiles, kind="stable")
-    numbers, starts = np.unique(tiles[order], return_index=True)
-    places = dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if len(order) else {}
+    places = {tile.name: here for tile, here in grid.split(points.rows, points.cols)}
     found = np.zeros(len(points), np.uint32)
     outcomes: list[Outcome[Any]] = []
 
-    def take(outcome: Outcome[tuple[int, NDArray[np.uint32]]]) -> None:
+    def take(outcome: Outcome[tuple[str, NDArray[np.uint32]]]) -> None:
         if outcome.value is None:
             outcomes.append(outcome)
             return
-        number, ids = outcome.value
-        found[places[number]] = ids
+        name, ids = outcome.value
+        found[places[name]] = ids
 
     yield Batch(jobs=_look_ups(points, places, label_map, grid), call=compute, lost=lost, collect=take)
     for failed in outcomes:
@@ -82,12 +77,12 @@ def look_up(points: QueryPoints, label_map: TiledGroup, grid: TileGrid) -> Stage
 
 
 def _look_ups(
-    points: QueryPoints, places: Mapping[int, NDArray[np.int64]], label_map: TiledGroup, grid: TileGrid
+    points: QueryPoints, places: Mapping[str, NDArray[np.int64]], label_map: TiledGroup, grid: TileGrid
 ) -> Iterator[LookUpJob]:
-    for number, here in places.items():
-        tile = grid.tile(*divmod(number, grid.n_tiles[1]))
+    for name, here in places.items():
+        tile = grid.named(name)
         rows, cols = points.rows[here] - tile.core.row, points.cols[here] - tile.core.col
-        yield LookUpJob(label_map=label_map, tile=tile, number=number, rows=rows, cols=cols)
+        yield LookUpJob(label_map=label_map, tile=tile, rows=rows, cols=cols)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from pages import Page
 
 from superpoint.inspection.facts import (
     AnnotatorFacts,
@@ -40,34 +40,6 @@ from superpoint.report.labelpictures import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Text by element; refuses tags that do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: dict[str, list[str]] = {}
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        self.texts.setdefault(tag, [])
-        if tag not in VOID:
-            self.open.append(tag)
-            self.texts[tag].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
 
 
 def class_facts(**changed: Any) -> ClassFacts:  # noqa: ANN401  # any field

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import Page
 
 from superpoint.report import page
 from superpoint.report.facts import RasterFacts, RunFacts, Thumbnail, TileFacts
@@ -17,37 +17,6 @@ from superpoint.report.look import SCRIPT
 from superpoint.report.page import page_of
 
 START = 1_795_000_000.0
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """Text by element, and what could ask for something; refuses tags that do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: dict[str, list[str]] = {}
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        self.texts.setdefault(tag, [])
-        if tag not in VOID:
-            self.open.append(tag)
-            self.texts[tag].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-
-    @property
-    def text(self) -> str:
-        return self.texts["body"][0]
 
 
 def raster(name: str, **changed: Any) -> RasterFacts:  # noqa: ANN401  # any field

@@ -58,14 +58,7 @@ class PointsSeen:
 
     def by_tile(self, grid: TileGrid) -> dict[str, NDArray[np.int64]]:
         """Return which points lie in each tile that has any, by the tile's name."""
-        numbers = self.rows // grid.size * grid.n_tiles[1] + self.cols // grid.size
-        order = np.argsort(numbers, kind="stable")
-        tiles, starts = np.unique(numbers[order], return_index=True)
-        parts = np.split(order, starts[1:]) if len(order) else []
-        return {
-            grid.tile(*divmod(number, grid.n_tiles[1])).name: part
-            for number, part in zip(tiles.tolist(), parts, strict=True)
-        }
+        return {tile.name: places for tile, places in grid.split(self.rows, self.cols)}
 
     def within(self, window: Window) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
         """Return row and col, from the window's first, and value of the points in a window."""
