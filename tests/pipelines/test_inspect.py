@@ -88,7 +88,7 @@ def write_group(cache: Path, kind: str, raster: Path, arrays: dict[str, NDArray[
     return group
 
 
-def make_world(folder: Path, *, name: str = "scene", seed: int = 0, tables: bool = True, flags: bool = True) -> World:
+def make_world(folder: Path, *, name: str = "scene", seed: int = 0, tables: bool = True) -> World:
     folder.mkdir(exist_ok=True)
     image, true = two_fields(SHAPE, seed=seed)
     raster = write_raster(folder / f"{name}.tif", image)
@@ -112,7 +112,7 @@ def make_world(folder: Path, *, name: str = "scene", seed: int = 0, tables: bool
     arrays = dict(zip(ARRAYS, painted(labels, voted), strict=True))
     group = write_group(
         folder / "cache", "pseudo-masks", raster,
-        {key: values for key, values in arrays.items() if flags or key != "flags"},
+        arrays,
         label_map={"digest": digest(label_map.provenance), **label_map.provenance},
         points={"files": {"points.gpkg": "0"}, "placed": "1"}, classes=CLASSES.to_dict(),
     )  # fmt: skip
@@ -198,18 +198,6 @@ def test_without_the_label_map_the_ledger_says_what_has_data(world: World) -> No
     assert found.n_data == 7 * len(TileGrid(shape=SHAPE, size=TILE))
     assert found.superpixels is None
     assert found.points["used"] > 0
-
-
-def test_an_older_pseudo_mask_has_conflicts_but_neither_tables_nor_flags(tmp_path: Path) -> None:
-    newer = make_world(tmp_path / "newer").inspected()
-    older = make_world(tmp_path / "older", tables=False, flags=False).inspected()
-    assert older.errors == newer.errors
-    assert older.flags["conflict"] == newer.flags["conflict"]
-    assert older.conflicts == newer.conflicts
-    assert (older.steps, older.points) == ([], {})
-    assert [sentence.partition(" has ")[2].partition(" beside")[0] for sentence in older.missing] == [
-        "no account of its points", "no table of stages",
-    ]  # fmt: skip
 
 
 def test_what_each_annotator_came_to_is_counted(world: World) -> None:
@@ -356,3 +344,15 @@ def test_the_command_prints_the_numbers_as_json(world: World) -> None:
     assert re.search(rf"mIoU \(of labelled\) +{found.miou:.1%}", said)
     wrong = found.error_pixels["wrong_vote"] / (found.error_pixels["correct"] + found.error_pixels["wrong"])
     assert re.search(rf"vote was wrong \(of labelled\) +{wrong:.1%}", said)
+
+
+def test_a_pseudo_mask_whose_tables_are_lost_says_so_and_keeps_the_rest(tmp_path: Path) -> None:
+    whole = make_world(tmp_path / "whole").inspected()
+    bare = make_world(tmp_path / "bare", tables=False).inspected()
+    assert bare.errors == whole.errors
+    assert bare.flags["conflict"] == whole.flags["conflict"]
+    assert bare.conflicts == whole.conflicts
+    assert (bare.steps, bare.points) == ([], {})
+    assert [sentence.partition(" has ")[2].partition(" beside")[0] for sentence in bare.missing] == [
+        "no account of its points", "no table of stages",
+    ]  # fmt: skip

@@ -13,7 +13,6 @@ from superpoint.errors import InputError
 from superpoint.inspection.census import count_tile, merge
 from superpoint.inspection.counts import Counts, PointCounts, step_counts, with_votes
 from superpoint.inspection.splits import confusion_of
-from superpoint.labels.evidence import Flag
 from superpoint.metrics import confusion_matrix
 from superpoint.pipelines.inspection.samples import Samples
 from superpoint.pipelines.progress import progress
@@ -131,18 +130,10 @@ def _count(
     nothing = np.zeros(labels.shape, np.uint8)
     shares = nothing.astype(np.float32) if group is None else group.read("vote_share", window)
     votes = nothing if group is None else group.read("votes", window)
-    if group is not None and has_flags(group):
-        flags = group.read("flags", window)
-    else:
-        flags = np.where((votes > 1) & (shares < 1), np.uint8(Flag.CONFLICT), nothing)
+    flags = nothing if group is None else group.read("flags", window)
     return count_tile(
         labels, classes=classes, shares=shares, votes=votes, flags=flags, truth=truth, row=window.row, col=window.col
     )
-
-
-def has_flags(group: TiledGroup) -> bool:
-    """Tell whether a group has flags; older ones have not."""
-    return "rule" in group.provenance
 
 
 def _counts_of(counted: _Pass) -> Counts:

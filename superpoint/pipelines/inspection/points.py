@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from superpoint.classes import ClassTable
     from superpoint.tiles import TileGrid, Window
 
-COLUMNS = (
-    ("state", "pixel_row", "pixel_col", "class"),
-    ("superpoint_state", "superpoint_row", "superpoint_col", "superpoint_value"),  # before there were reasons
-)
+COLUMNS = ("state", "pixel_row", "pixel_col", "class")
 """What accounts call the state, the pixel and the class."""
 MORE = ("superpixel", "annotator")
 """What some accounts have besides."""
@@ -83,11 +80,10 @@ def read_points_seen(path: str, classes: ClassTable) -> PointsSeen | None:
         return None
     file = pq.ParquetFile(io.BytesIO(data))
     metadata = file.schema_arrow.metadata or {}
-    names = next((names for names in COLUMNS if set(names) <= set(file.schema_arrow.names)), None)
-    if names is None:
+    if not set(COLUMNS) <= set(file.schema_arrow.names):
         return None
-    table = file.read(columns=[*names, *(name for name in MORE if name in file.schema_arrow.names)])
-    states, rows, cols, values = (table[name] for name in names)
+    table = file.read(columns=[*COLUMNS, *(name for name in MORE if name in file.schema_arrow.names)])
+    states, rows, cols, values = (table[name] for name in COLUMNS)
     state_names, state_codes = _encoded(states)
     voted = np.isin(state_codes, [place for place, name in enumerate(state_names) if name in VOTING])
     voted &= rows.is_valid().to_numpy() & cols.is_valid().to_numpy()
