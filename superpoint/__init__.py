@@ -50,12 +50,14 @@ if TYPE_CHECKING:
         RetrySettings,
         RunSettings,
         SampleSettings,
+        SplitSettings,
         StatusSettings,
         SuggestSettings,
         SuperpixelizeSettings,
         TrainAffinitySettings,
         TrainSettings,
     )
+    from superpoint.pipelines.split import DatasetSplit, split
     from superpoint.pipelines.status import Status, status
     from superpoint.pipelines.suggest import Suggestions, suggest
     from superpoint.pipelines.superpixelize import LabelMap, superpixelize
@@ -82,6 +84,7 @@ _HOMES = {
         "RetrySettings",
         "RunSettings",
         "SampleSettings",
+        "SplitSettings",
         "StatusSettings",
         "SuggestSettings",
         "SuperpixelizeSettings",
@@ -101,6 +104,7 @@ _HOMES = {
     "run": ("Run", "run"),
     "forecast": ("Forecast", "forecast"),
     "status": ("Status", "status"),
+    "split": ("DatasetSplit", "split"),
     "sample": ("SampledPoints", "sample"),
     "suggest": ("Suggestions", "suggest"),
     "retry": ("Retried", "retry"),
@@ -123,6 +127,7 @@ __all__ = [
     "Compared",
     "Cut",
     "CutSettings",
+    "DatasetSplit",
     "EvaluateSettings",
     "Evaluation",
     "Forecast",
@@ -142,6 +147,7 @@ __all__ = [
     "RunSettings",
     "SampleSettings",
     "SampledPoints",
+    "SplitSettings",
     "Status",
     "StatusSettings",
     "SuggestSettings",
@@ -167,6 +173,7 @@ __all__ = [
     "retry",
     "run",
     "sample",
+    "split",
     "status",
     "suggest",
     "superpixelize",

@@ -1,4 +1,4 @@
-"""The command line: `superpoint superpixelize | label | inspect | train | predict | evaluate | run | demo`.
+"""The command line: `superpoint split | superpixelize | label | inspect | train | predict | evaluate | run | demo`.
 
 A command's flags are the fields of its settings (`pipelines/settings/`); nothing is declared twice. This is
 the only place where an error becomes a sentence and an exit code: 0 done, 2 bad request, 3 some tiles failed.
@@ -301,6 +301,15 @@ add_command(
     "Cut rasters into superpixels of several sizes at once, nested: HERS merges all pixels once, a cut is instant.\n\n"
     "Example: superpoint cut ortho.tif --n-segments 100,300,1000 --output levels.tif\n\n"
     "Works on whole rasters in memory; the hierarchy is kept in the cache, and other sizes take it from there.",
+)
+add_command(
+    "split",
+    forms.SplitSettings,
+    summaries.of_split,
+    "Divide rasters into those that train, validate and test, by whole groups: a table that says which is which.\n\n"
+    "Example: superpoint split 'dubai/*/images/*.jpg' --masks '{folder}/../masks/{stem}.png' --group 'Tile (\\d+)' "
+    "--train 1,2,3,4 --validation 5 --test 6 --output split.csv\n\n"
+    "In a pipeline file, a table \\[split] gives the later steps their rasters.",
 )
 add_command(
     "sample",

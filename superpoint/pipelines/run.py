@@ -10,7 +10,8 @@
     [evaluate]
     truth = ["truth.tif"]
 
-A step takes what an earlier one made unless its table says otherwise. Paths are relative to where the command
+A step takes what an earlier one made unless its table says otherwise: with a table [split], the training rasters are
+labelled and learned from, the others validate and test. Paths are relative to where the command
 runs, as flags are. The same command again goes on where a killed run stopped.
 """
 
@@ -18,50 +19,30 @@ from __future__ import annotations
 
 import json
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from superpoint import __version__
 from superpoint.errors import InputError
-from superpoint.pipelines.evaluate import Evaluation, evaluate
-from superpoint.pipelines.inspect import inspect
-from superpoint.pipelines.label import PseudoMask, label
 from superpoint.pipelines.outputs import claim_folder, write_document
-from superpoint.pipelines.predict import Map, predict
-from superpoint.pipelines.sample import SampledPoints, sample
-from superpoint.pipelines.settings import (
-    EvaluateSettings,
-    InspectSettings,
-    LabelSettings,
-    PredictSettings,
-    SampleSettings,
-    Settings,
-    SuperpixelizeSettings,
-    TrainSettings,
-)
-from superpoint.pipelines.superpixelize import LabelMap, superpixelize
-from superpoint.pipelines.train import Training, train
+from superpoint.pipelines.pipelinefile import changed, check_pipeline, read_toml
+from superpoint.pipelines.steps import STEPS, resolve, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from superpoint.inspection.facts import Inspection
+    from superpoint.pipelines.evaluate import Evaluation
+    from superpoint.pipelines.label import PseudoMask
+    from superpoint.pipelines.predict import Map
+    from superpoint.pipelines.sample import SampledPoints
     from superpoint.pipelines.settings import RunSettings
-
-FORMS: dict[str, type[Settings]] = {
-    "superpixelize": SuperpixelizeSettings,
-    "sample": SampleSettings,
-    "label": LabelSettings,
-    "inspect": InspectSettings,
-    "train": TrainSettings,
-    "predict": PredictSettings,
-    "evaluate": EvaluateSettings,
-}
+    from superpoint.pipelines.split import DatasetSplit
+    from superpoint.pipelines.superpixelize import LabelMap
+    from superpoint.pipelines.train import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +50,7 @@ class Run:
     """What a pipeline made; a step that was not asked for is None."""
 
     out: str
+    split: DatasetSplit | None = None
     superpixelize: list[LabelMap] | None = None
     sample: SampledPoints | None = None
     label: list[PseudoMask] | None = None
@@ -98,61 +80,26 @@ def run(settings: RunSettings) -> Run:
         If the file or a setting cannot be used, or `out` holds a run with other settings.
     """
     started = time.perf_counter()
-    pipeline = _read(settings.pipeline, settings.set)
+    pipeline = changed(read_toml(settings.pipeline), settings.set, where=str(settings.pipeline))
+    check_pipeline(pipeline, where=str(settings.pipeline))
     out = Path(str(pipeline.get("out") or "")).absolute()
     if not pipeline.get("out"):
         raise InputError(f"{settings.pipeline} has no 'out'; name the folder for the results")
     goes_on = _claim(out, pipeline, overwrite=settings.overwrite)
     results: dict[str, Any] = {}
+    documents: dict[str, Any] = {}
     resolved: dict[str, Any] = {}
-    for step in [step for step in FORMS if step in pipeline]:
-        form = _resolve(step, pipeline, results, out, replace=goes_on or settings.overwrite, resume=goes_on)
+    for step in steps_of(pipeline):
+        resume = step == "train" and goes_on and (out / "model" / "last.ckpt").exists()
+        switches = {"resume": True} if resume else {"overwrite": goes_on or settings.overwrite}
+        form = resolve(step, pipeline, documents, _places(step, out), **switches)
         resolved[step] = form.model_dump(mode="json")
-        results[step] = _STEPS[step](form)
+        results[step] = STEPS[step](form)
+        documents[step] = to_jsonable_python(results[step])
     result = Run(out=str(out), **results, seconds=round(time.perf_counter() - started, 3))
     document = {"superpoint": __version__, "settings": resolved, "results": to_jsonable_python(result)}
     write_document(out / "run.json", document)
     return result
-
-
-_STEPS: dict[str, Any] = {
-    "superpixelize": superpixelize,
-    "sample": sample,
-    "label": label,
-    "inspect": inspect,
-    "train": train,
-    "predict": predict,
-    "evaluate": evaluate,
-}
-
-
-def _read(path: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        pipeline = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read the pipeline {path}: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"the pipeline {path} is not TOML: {error}") from error
-    for name, value in changes.items():
-        step, _, key = name.rpartition(".")
-        table = pipeline.setdefault(step, {}) if step else pipeline
-        if not isinstance(table, dict):
-            raise InputError(f"--set {name}: {step!r} is not a table of {path}")
-        table[key] = value
-    shared = {key for form in FORMS.values() for key in form.model_fields}
-    unknown = sorted(set(pipeline) - set(FORMS) - shared)
-    if unknown:
-        raise InputError(f"{path}: unknown setting {unknown[0]!r}; steps are {', '.join(FORMS)}")
-    for step in set(pipeline) & set(FORMS):
-        if not isinstance(pipeline[step], dict):
-            raise InputError(f"{path}: [{step}] must be a table")
-        strange = sorted(set(pipeline[step]) - set(FORMS[step].model_fields))
-        if strange:
-            known = ", ".join(FORMS[step].model_fields)
-            raise InputError(f"{path}: [{step}] has no setting {strange[0]!r}; known: {known}")
-    if not set(pipeline) & set(FORMS):
-        raise InputError(f"{path} asks for no step; add a table, one of [{'], ['.join(FORMS)}]")
-    return pipeline
 
 
 def _claim(out: Path, pipeline: Mapping[str, Any], *, overwrite: bool) -> bool:
@@ -177,38 +124,12 @@ def _read_record(record: Path) -> object:
         return record.name
 
 
-def _resolve(
-    step: str, pipeline: Mapping[str, Any], results: Mapping[str, Any], out: Path, *, replace: bool, resume: bool
-) -> Settings:
-    """Put together a step's settings: what earlier steps made, what all share, what its table says."""
-    form = FORMS[step]
-    shared = {key: value for key, value in pipeline.items() if key in form.model_fields and key not in FORMS}
-    made = _made(step, pipeline, results, out)
-    switches = {"overwrite": replace} if "overwrite" in form.model_fields else {}
-    if step == "train" and resume and (out / "model" / "last.ckpt").exists():
-        switches = {"resume": True}
-    values = {key: value for key, value in (shared | made).items() if key in form.model_fields}
-    try:
-        return form(**values | switches | pipeline[step])
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"[{step}] {name}: {first['msg'].removeprefix('Value error, ')}") from error
-
-
-def _made(step: str, pipeline: Mapping[str, Any], results: Mapping[str, Any], out: Path) -> dict[str, Any]:
-    if step in ("superpixelize", "label", "predict"):
-        folder = out / {"superpixelize": "label-maps", "label": "pseudo-masks", "predict": "maps"}[step]
-        folder.mkdir(exist_ok=True)
-        trained = {"checkpoint": results["train"].checkpoint} if "train" in results else {}
-        sampled = {"points": results["sample"].output, "raster_column": "raster"} if "sample" in results else {}
-        return {"output": folder, **trained, **sampled}
-    if step == "sample":
-        return {"raster": pipeline.get("rasters", []), "output": out / "points.csv"}
-    if step == "inspect":
-        masks = {"pseudo_masks": [mask.path for mask in results["label"]]} if "label" in results else {}
-        return {"output": out / "inspect.html", **masks}
+def _places(step: str, out: Path) -> dict[str, Path]:
+    """Return where in the folder of a run a step's results go."""
+    folders = {"superpixelize": "label-maps", "label": "pseudo-masks", "predict": "maps"}
+    if step in folders:
+        (out / folders[step]).mkdir(exist_ok=True)
     if step == "train":
-        masks = {"labels": [mask.path for mask in results["label"]]} if "label" in results else {}
-        return {"raster": pipeline.get("rasters", []), "out": out / "model", **masks}
-    return {"maps": [made.output for made in results["predict"]]} if "predict" in results else {}
+        return {"out": out / "model"}
+    names = {"split": "split.csv", "sample": "points.csv", "inspect": "inspect.html"} | folders
+    return {"output": out / names[step]} if step in names else {}

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from superpoint.pipelines.progress import in_words
+from superpoint.splits import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.retry import Retried
     from superpoint.pipelines.run import Run
     from superpoint.pipelines.sample import SampledMask, SampledPoints
+    from superpoint.pipelines.split import DatasetSplit, SplitPart
     from superpoint.pipelines.status import Status
     from superpoint.pipelines.suggest import Suggestions
     from superpoint.pipelines.superpixelize import LabelMap
@@ -462,6 +464,8 @@ def _interval(ends: tuple[float, float] | None) -> str:
 def of_run(result: Run) -> RenderableType:
     """Summarize a run: what each of its steps says."""
     parts: list[RenderableType] = []
+    if result.split:
+        parts.append(of_split(result.split))
     if result.superpixelize:
         parts.append(of_label_maps(result.superpixelize))
     if result.label:
@@ -510,6 +514,19 @@ def _facts(title: str, facts: Mapping[str, str | None]) -> RenderableType:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def of_split(made: DatasetSplit) -> RenderableType:
+    """Summarize a division of rasters: a row a split."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("split", "rasters", "groups", "which"):
+        table.add_column(heading, justify="right" if heading in ("rasters", "groups") else "left")
+    for name in SPLITS:
+        part: SplitPart = getattr(made, name)
+        which = ", ".join(part.groups[:MOST_ROWS]) if len(part.groups) < len(part.rasters) else ""
+        table.add_row(name, f"{len(part.rasters):,}", f"{len(part.groups):,}", which)
+    left = [Text(f"{made.n_left_out:,} rasters are of no split", style="yellow")] if made.n_left_out else []
+    return Group(table, *left, made.output)
 
 
 def of_sampled_points(sampled: SampledPoints) -> RenderableType:

@@ -30,7 +30,9 @@ from superpoint.pipelines.settings.jobs import (
 from superpoint.pipelines.settings.labels import (
     LabelSettings,
 )
+from superpoint.pipelines.settings.prediction import EvaluateSettings, PredictSettings
 from superpoint.pipelines.settings.sampling import SampleSettings, SuggestSettings
+from superpoint.pipelines.settings.splitting import SplitSettings
 from superpoint.pipelines.settings.superpixels import (
     AlgorithmsSettings,
     CompareSettings,
@@ -40,8 +42,6 @@ from superpoint.pipelines.settings.superpixels import (
     SuperpixelSettings,
 )
 from superpoint.pipelines.settings.training import (
-    EvaluateSettings,
-    PredictSettings,
     TrainAffinitySettings,
     TrainSettings,
 )
@@ -76,6 +76,7 @@ __all__ = [
     "RunSettings",
     "SampleSettings",
     "Settings",
+    "SplitSettings",
     "StatusSettings",
     "SuggestSettings",
     "SuperpixelSettings",

@@ -1,4 +1,4 @@
-"""Settings of the steps from pseudo-masks to maps."""
+"""Settings of the steps that train networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from superpoint.pipelines.settings.base import CacheSettings, Positional, Settings
+from superpoint.pipelines.settings.base import CacheSettings
 
 
 class TrainSettings(CacheSettings):
@@ -184,69 +184,4 @@ class TrainAffinitySettings(CacheSettings):
         for rasters, labels in ((self.raster, self.labels), (self.validation_raster, self.validation_labels)):
             if len(rasters) != len(labels):
                 raise ValueError(f"{len(rasters)} rasters and {len(labels)} labels; give one mask for each raster")
-        return self
-
-
-class PredictSettings(Settings):
-    """Settings of `predict`."""
-
-    checkpoint: Annotated[Path, Positional(), Field(description="Checkpoint written by train.")]
-    rasters: Annotated[list[Path], Positional(), Field(min_length=1, description="Rasters to map.")]
-    output: Annotated[
-        Path, Field(description="The map, a COG with a colour table; a folder if there are several rasters.")
-    ]
-    bands: Annotated[list[int], Field(description="Band numbers from 1. [those of the training]")] = []
-    overlap: Annotated[
-        int | None,
-        Field(ge=0, description="Pixels by which patches overlap; they are blended. [a quarter of the patch]"),
-    ] = None
-    probabilities: Annotated[
-        bool,
-        Field(description="Also write NAME.probabilities.tif, a band a class, as suggest takes it."),
-    ] = False
-    batch_size: Annotated[int, Field(ge=1, description="Patches a step.")] = 8
-    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
-    overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False
-
-
-class EvaluateSettings(Settings):
-    """Settings of `evaluate`."""
-
-    maps: Annotated[list[Path], Positional(), Field(min_length=1, description="Maps to judge.")]
-    truth: Annotated[
-        list[Path],
-        Field(min_length=1, description="True mask of each map: class values, or colours with --classes."),
-    ]
-    classes: Annotated[Path | None, Field(description="Class table. [as in the map]")] = None
-    boundary_width: Annotated[
-        int | None,
-        Field(
-            ge=0,
-            le=1024,
-            description="How far from the outlines of classes boundary IoU looks, in pixels; 0 leaves it out. "
-            "[2 % of each raster's diagonal, at most 256]",
-        ),
-    ] = None
-    bootstrap: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=10_000,
-            description="Resamples of the rasters that 95 % intervals are made of; 0 makes no intervals.",
-        ),
-    ] = 1000
-    seed: Annotated[int, Field(ge=0, description="Seed of the resamples.")] = 0
-    error_map: Annotated[
-        Path | None,
-        Field(
-            description="Where each map is wrong, as a COG with a colour table: the true class there, 254 where it is "
-            "right; a folder if there are several maps."
-        ),
-    ] = None
-    overwrite: Annotated[bool, Field(description="Replace error maps that are there already.")] = False
-
-    @model_validator(mode="after")
-    def _pairs(self) -> EvaluateSettings:
-        if len(self.maps) != len(self.truth):
-            raise ValueError(f"{len(self.maps)} maps and {len(self.truth)} truths; give one truth for each map")
         return self
