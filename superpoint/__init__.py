@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from superpoint.pipelines.compare import Compared, compare
     from superpoint.pipelines.cut import Cut, cut
     from superpoint.pipelines.evaluate import Evaluation, evaluate
+    from superpoint.pipelines.experiment import Experiment, experiment
+    from superpoint.pipelines.export import ExportedNetwork, export
     from superpoint.pipelines.forecast import Forecast, forecast
     from superpoint.pipelines.inspect import inspect
     from superpoint.pipelines.label import PseudoMask, label
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
         CompareSettings,
         CutSettings,
         EvaluateSettings,
+        ExperimentSettings,
+        ExportSettings,
         InspectSettings,
         LabelSettings,
         PredictSettings,
@@ -77,6 +81,8 @@ _HOMES = {
         "CompareSettings",
         "CutSettings",
         "EvaluateSettings",
+        "ExperimentSettings",
+        "ExportSettings",
         "InspectSettings",
         "LabelSettings",
         "PredictSettings",
@@ -101,7 +107,9 @@ _HOMES = {
     "train_affinity": ("AffinityTraining", "train_affinity"),
     "predict": ("Map", "predict"),
     "evaluate": ("Evaluation", "evaluate"),
+    "export": ("ExportedNetwork", "export"),
     "run": ("Run", "run"),
+    "experiment": ("Experiment", "experiment"),
     "forecast": ("Forecast", "forecast"),
     "status": ("Status", "status"),
     "split": ("DatasetSplit", "split"),
@@ -130,6 +138,10 @@ __all__ = [
     "DatasetSplit",
     "EvaluateSettings",
     "Evaluation",
+    "Experiment",
+    "ExperimentSettings",
+    "ExportSettings",
+    "ExportedNetwork",
     "Forecast",
     "InspectSettings",
     "Inspection",
@@ -165,6 +177,8 @@ __all__ = [
     "compare",
     "cut",
     "evaluate",
+    "experiment",
+    "export",
     "forecast",
     "inspect",
     "label",

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 INTERRUPTED = 130  # the exit code of a command that was stopped with Ctrl-C
+INSTEAD = {
+    "dry_run": ("forecast.forecast", summaries.of_forecast),
+    "estimate": ("experiment.estimate", summaries.of_estimate),
+}
+"""Flags with which a command only says what it would do: the code of that, and its summary."""
 
 app = typer.Typer(
     name="superpoint",
@@ -99,15 +104,16 @@ def add_command(
         given = {name: value for name, value in values.items() if value is not None and value != []}
         settings = form(**{name: _read_value(form, name, value) for name, value in given.items()})
         try:
-            is_dry = getattr(settings, "dry_run", False)
-            result = _function_of("forecast.forecast" if is_dry else place)(settings)
+            instead = next((name for name in INSTEAD if getattr(settings, name, False)), None)
+            what, shown = INSTEAD[instead] if instead else (place, summary)
+            result = _function_of(what)(settings)
         except TilesFailedError as error:
             if error.results:
-                _print(error.results, as_json, summary)
+                _print(error.results, as_json, shown)
             raise
         except KeyboardInterrupt:  # click would end without a word
             _stop("stopped; what is done is kept, run the same command again to go on", INTERRUPTED)
-        _print(result, as_json, summaries.of_forecast if is_dry else summary)
+        _print(result, as_json, shown)
 
     parameters = [_parameter(name, field) for name, field in form.model_fields.items()]
     switch = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
@@ -375,11 +381,28 @@ add_command(
     "Example: superpoint evaluate map.tif --truth truth.tif --error-map errors.tif",
 )
 add_command(
+    "export",
+    forms.ExportSettings,
+    summaries.of_exported_network,
+    "Write a trained network for others: weights as safetensors with JSON beside them, or an ONNX graph from band "
+    "values to class probabilities.\n\n"
+    "Example: superpoint export model/best.ckpt --output model.onnx",
+)
+add_command(
     "run",
     forms.RunSettings,
     summaries.of_run,
     "Run a whole pipeline from one TOML file; the resolved settings and all results are kept in its out folder.\n\n"
     "Example: superpoint run pipelines/points-to-map.toml --set train.epochs=5",
+)
+add_command(
+    "experiment",
+    forms.ExperimentSettings,
+    summaries.of_experiment,
+    "Run a pipeline for each cell of a grid of settings; a table, curves and a page say what came of them.\n\n"
+    "Example: superpoint experiment pipelines/points-per-image.toml --estimate\n\n"
+    "What cells share (points, labels, networks) is done once. A cell that fails is listed, the others go on; the same "
+    "command again goes on where a killed one stopped. superpoint report OUT writes the page anew.",
 )
 add_command(
     "demo",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from superpoint.superpixels import describe_algorithm
+from superpoint.superpixels import describe_algorithm, traits_of
 from superpoint.superpixels.algorithm import Origin, SuperpixelAlgorithm, Traits
 from superpoint.superpixels.joining import is_joined, join_tiles, region_size_of, smallest_halo
 from superpoint.superpixels.quality import seam_ratio
@@ -179,6 +179,9 @@ def _check_labels(algorithm: SuperpixelAlgorithm, case: Case, seed: int) -> NDAr
     _check_connected(labels, what)
     if not np.array_equal(_call(algorithm, image, valid, seed), labels):
         raise AssertionError(f"the same input must give the same labels, and did not for {what}")
+    traits = traits_of(type(algorithm))
+    if traits and not traits.draws and not np.array_equal(_call(algorithm, image, valid, seed + 1), labels):
+        raise AssertionError(f"traits say that nothing is drawn, and another rng gave other labels for {what}")
     for value in () if valid.all() else (np.nan, 7.0):
         other = np.where(valid, image, np.float32(value))
         if not np.array_equal(_call(algorithm, other, valid, seed), labels):

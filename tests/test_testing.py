@@ -225,6 +225,20 @@ def test_algorithms_that_keep_the_contract_pass(algorithm: SuperpixelAlgorithm) 
     check_superpixels(algorithm, seed=7)
 
 
+def test_an_algorithm_that_says_it_draws_nothing_must_not() -> None:
+    class Drawing(Squares):
+        traits: ClassVar[Traits] = Traits(ids="lattice", draws=False)
+
+        def __call__(
+            self, image: NDArray[np.float32], valid: NDArray[np.bool_], *, origin: Origin, rng: np.random.Generator
+        ) -> Labels:
+            labels = super().__call__(image, valid, origin=origin, rng=rng)
+            return Call(image, valid, origin, rng).shifted(labels, int(rng.integers(1000)))
+
+    with pytest.raises(AssertionError, match="traits say that nothing is drawn, and another rng gave other labels"):
+        check_superpixels(Drawing())
+
+
 def test_an_algorithm_that_promises_no_exact_halo_is_not_held_to_one() -> None:
     class Frank(OwnSquares):
         def __call__(

@@ -21,6 +21,7 @@ from superpoint.pipelines.rasterjobs import (
     group_arguments,
     open_raster_of,
     plan_raster,
+    seed_of,
     sources_of,
 )
 from superpoint.pipelines.superpixeljobs import Recipe
@@ -147,7 +148,9 @@ def _compute(plan: Plan, tile: Tile, settings: SuperpixelizeSettings) -> int:
     image, valid = plan.raster.read_stored(tile.read)
     measured = measure_scaling(lambda: [(image, valid)], n_bands=len(image), dtype=plan.raster.dtype)
     scaling: Scaling = measured or flat_scaling(plan.raster)
-    recipe = Recipe(raster=plan.raster, algorithm=plan.algorithm, scaling=scaling, seed=settings.seed)
+    recipe = Recipe(
+        raster=plan.raster, algorithm=plan.algorithm, scaling=scaling, seed=seed_of(plan.algorithm, settings)
+    )
     labels = np.ascontiguousarray(recipe.labels_of(tile)[tile.core.within(tile.read)])
     group = group_of(settings.cache, **group_arguments(plan, scaling, settings))
     return stored_bytes(group, ARRAYS, tile, {"labels": labels})

@@ -21,7 +21,7 @@ from superpoint.errors import InputError
 from superpoint.pipelines.jobs import Batch, Conduct, Outcome, attempt
 from superpoint.pipelines.superpixeljobs import Recipe, Tally
 from superpoint.scaling import Pass, Scaling, first_pass
-from superpoint.superpixels import identify_algorithm, make_algorithm
+from superpoint.superpixels import identify_algorithm, load_algorithm, make_algorithm, traits_of
 from superpoint.superpixels.algorithm import ChecksBands
 from superpoint.superpixels.joining import VERSION as JOINING_VERSION
 from superpoint.superpixels.joining import is_joined, smallest_halo
@@ -228,7 +228,7 @@ def lay_out(plan: Plan, scaling: Scaling | None, settings: SuperpixelSettings) -
         tally.add(record)
     return Ready(
         plan=replace(plan, warnings=tuple(warnings)),
-        recipe=Recipe(raster=raster, algorithm=plan.algorithm, scaling=scaling, seed=settings.seed),
+        recipe=Recipe(raster=raster, algorithm=plan.algorithm, scaling=scaling, seed=seed_of(plan.algorithm, settings)),
         group=group,
         done=frozenset(done),
         tally=tally,
@@ -248,11 +248,17 @@ def group_arguments(plan: Plan, scaling: Scaling, settings: SuperpixelSettings) 
             "algorithm": identify_algorithm(plan.algorithm),
             "scaling": {"low": list(scaling.low), "high": list(scaling.high)},
             "halo": plan.grid.halo,
-            "seed": settings.seed,
+            "seed": seed_of(plan.algorithm, settings),
             **({"joining": JOINING_VERSION} if plan.is_joined else {}),
         },
         "sharding": settings.sharding,
     }
+
+
+def seed_of(algorithm: SuperpixelAlgorithm, settings: SuperpixelSettings) -> int:
+    """Return the seed of what an algorithm draws; 0 for one that draws nothing, so that all seeds share its labels."""
+    traits = traits_of(type(algorithm))
+    return settings.seed if traits is None or traits.draws else 0
 
 
 def flat_scaling(raster: Raster) -> Scaling:
@@ -325,8 +331,13 @@ def _parameters(settings: SuperpixelSettings, shape: tuple[int, int]) -> dict[st
     if settings.n_segments is not None:
         region_size = math.sqrt(shape[0] * shape[1] / settings.n_segments)
     else:
-        region_size = settings.region_size or DEFAULT_REGION_SIZE
+        region_size = settings.region_size or _default_region_size(settings.algorithm)
     return {"region_size": region_size, **settings.parameter}
+
+
+def _default_region_size(algorithm: str) -> float:
+    """Return the region size of an algorithm if nothing is said: its own, if it has one."""
+    return float(getattr(load_algorithm(algorithm), "region_size", DEFAULT_REGION_SIZE))
 
 
 def _halo(settings: SuperpixelSettings, algorithm: SuperpixelAlgorithm) -> int:

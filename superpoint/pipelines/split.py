@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.settings import SplitSettings
 
 COLUMNS = ("raster", "mask", "group", "split")
-TABLES = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def _items(settings: SplitSettings) -> list[_Item]:
 
 def _of_table(path: Path, settings: SplitSettings) -> list[_Item]:
     try:
-        table = TABLES[path.suffix](path)
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the table {path}: {str(error).splitlines()[0]}") from error
     column = settings.group_column

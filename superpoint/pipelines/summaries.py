@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from superpoint.pipelines.cut import Cut
     from superpoint.pipelines.demo import Demo
     from superpoint.pipelines.evaluate import Evaluation, RasterScores
+    from superpoint.pipelines.experiment import Experiment
+    from superpoint.pipelines.experiments.estimate import Estimate
+    from superpoint.pipelines.export import ExportedNetwork
     from superpoint.pipelines.forecast import Forecast
     from superpoint.pipelines.label import PseudoMask
     from superpoint.pipelines.predict import Map
@@ -461,6 +464,23 @@ def _interval(ends: tuple[float, float] | None) -> str:
     return f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "-"
 
 
+def of_exported_network(made: ExportedNetwork) -> RenderableType:
+    """Summarize a network as a file."""
+    difference = None if made.largest_difference is None else f"{made.largest_difference:.1e} at most from PyTorch's"
+    return _facts(
+        "exported network",
+        {
+            "file": f"{made.output} ({_size_of(made.n_bytes)})",
+            "JSON": made.description,
+            "parameters": f"{made.n_parameters:,}",
+            "operators": None if made.opset is None else f"ONNX opset {made.opset}",
+            "input": " x ".join(map(str, made.input_shape or [])) or None,
+            "probabilities": difference,
+            "seconds": f"{made.seconds:.1f}",
+        },
+    )
+
+
 def of_run(result: Run) -> RenderableType:
     """Summarize a run: what each of its steps says."""
     parts: list[RenderableType] = []
@@ -477,6 +497,41 @@ def of_run(result: Run) -> RenderableType:
     if result.evaluate:
         parts.append(of_evaluation(result.evaluate))
     return Group(*parts, f"everything is in {result.out} ({result.seconds:.1f} s); settings and results in run.json")
+
+
+def of_experiment(result: Experiment) -> RenderableType:
+    """Summarize a grid: its verdicts, and where they come from."""
+    state = f"{result.n_done} of {result.n_cells} cells done"
+    failed = [Text(f"{result.n_failed} cells failed", style="yellow")] if result.n_failed else []
+    return Group(
+        *result.verdicts,
+        *failed,
+        _facts(
+            result.title,
+            {
+                "cells": f"{state}, {result.n_trainings} trainings ({timedelta(seconds=round(result.seconds))})",
+                "table": result.table,
+                "page": result.report,
+            },
+        ),
+    )
+
+
+def of_estimate(found: Estimate) -> RenderableType:
+    """Summarize what a grid would take."""
+    networks = [
+        f"{one['model']} {one['encoder']}, {one['batch_size']} patches of {one['patch']} pixels on {one['device']}: "
+        f"{one['step_seconds']:.2f} s a step"
+        for one in found.networks
+    ]
+    parts = {
+        "labels": f"{found.n_labels} sets: {timedelta(seconds=round(found.label_seconds))}",
+        "trainings": f"{found.n_trainings}: {timedelta(seconds=round(found.train_seconds))}",
+        "maps": str(timedelta(seconds=round(found.predict_seconds))),
+        "in all": f"{timedelta(seconds=round(found.seconds))} with {found.n_workers} at a time, at most",
+    }
+    done = f"{found.n_done} of {found.n_cells} cells are done already; " if found.n_done else f"{found.n_cells} cells; "
+    return Group(_facts(f"{done}left to do", parts), *networks)
 
 
 def of_demo(result: Demo) -> RenderableType:

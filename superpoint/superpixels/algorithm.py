@@ -46,6 +46,8 @@ class Traits:
     """How it minds nodata: native, or what is done for it."""
     ids: str = "joined"
     """`lattice` if tiles agree on ids by themselves, `joined` if superpixels of neighbouring tiles are joined."""
+    draws: bool = True
+    """Whether labels depend on `rng`; if not, a label map serves all seeds."""
     licence: str = "unknown"
     """SPDX name of the licence of the code that does the work."""
     package: str | None = None

@@ -59,7 +59,7 @@ class Hers:
     name: ClassVar[str] = "hers"
     version: ClassVar[str] = "1"  # counts the weights that come with superpoint, too
     traits: ClassVar[Traits] = Traits(
-        bands="any (affinity 'dal': 3)", nodata="native", ids="joined", licence="Apache-2.0"
+        draws=False, bands="any (affinity 'dal': 3)", nodata="native", ids="joined", licence="Apache-2.0"
     )
 
     region_size: float = 20.0

@@ -80,7 +80,7 @@ class Slic:
 
     name: ClassVar[str] = "slic"
     version: ClassVar[str] = "2"
-    traits: ClassVar[Traits] = Traits(ids="lattice", licence="Apache-2.0")
+    traits: ClassVar[Traits] = Traits(ids="lattice", draws=False, licence="Apache-2.0")
 
     region_size: float = 20.0
     """Side of a superpixel in pixels: an aerial image of R x C pixels has about `R * C / region_size**2`

@@ -73,7 +73,7 @@ class Snic:
 
     name: ClassVar[str] = "snic"
     version: ClassVar[str] = "1"
-    traits: ClassVar[Traits] = Traits(licence="Apache-2.0")
+    traits: ClassVar[Traits] = Traits(draws=False, licence="Apache-2.0")
 
     region_size: float = 20.0
     """Grid step in pixels: a raster of R x C pixels has about `R * C / region_size**2` superpixels."""

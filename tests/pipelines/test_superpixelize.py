@@ -310,3 +310,10 @@ def test_the_same_weights_in_another_folder_are_the_same_label_map(tmp_path: Pat
         parameter = {"affinity": "dal", "weights": str(weights)}
         paths.add(run(raster, tmp_path / "cache", algorithm="hers", parameter=parameter, tile=512)[1])
     assert len(paths) == 1
+
+
+def test_seeds_share_the_labels_of_an_algorithm_that_draws_nothing(tmp_path: Path) -> None:
+    raster = write_raster(tmp_path / "scene.tif", two_fields((60, 80), seed=0)[0])
+    settings = SuperpixelizeSettings(rasters=[raster], cache=tmp_path / "cache")
+    first, other = (superpixelize(settings.model_copy(update={"seed": seed}))[0] for seed in (0, 7))
+    assert (other.path, other.n_computed) == (first.path, 0)

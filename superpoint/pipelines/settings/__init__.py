@@ -19,6 +19,7 @@ from superpoint.pipelines.settings.care import (
     CacheLsSettings,
     CacheVerifySettings,
 )
+from superpoint.pipelines.settings.export import ExportSettings
 from superpoint.pipelines.settings.inspection import InspectSettings
 from superpoint.pipelines.settings.jobs import (
     JobSettings,
@@ -47,6 +48,7 @@ from superpoint.pipelines.settings.training import (
 )
 from superpoint.pipelines.settings.whole import (
     DemoSettings,
+    ExperimentSettings,
     RunSettings,
 )
 
@@ -63,6 +65,8 @@ __all__ = [
     "CutSettings",
     "DemoSettings",
     "EvaluateSettings",
+    "ExperimentSettings",
+    "ExportSettings",
     "InputSettings",
     "InspectSettings",
     "JobSettings",

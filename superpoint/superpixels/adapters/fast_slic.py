@@ -35,6 +35,7 @@ class FastSlic:
     name: ClassVar[str] = "fast-slic"
     version: ClassVar[str] = "1"
     traits: ClassVar[Traits] = Traits(
+        draws=False,
         bands="3 of 8 bits; fewer repeated, more projected",
         nodata="filled",
         licence="MIT",

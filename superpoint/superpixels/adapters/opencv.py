@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LEAST_STEPS = 3  # SEEDS fails on less
 IMPORT_BYTES = 24 * 2**20  # of OpenCV
 _TRAITS = Traits(
+    draws=False,
     bands="any, of 8 bits",
     nodata="filled",
     licence="Apache-2.0",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SCALE = 4.0  # with it and LEAST_SHARE an aerial image has about as many regions as a grid of region_size
 LEAST_SHARE = 1 / 6
 _TRAITS = Traits(
+    draws=False,
     nodata="filled",
     licence="BSD-3-Clause",
     package="skimage",

@@ -32,6 +32,7 @@ class SimpleItkSlic:
     name: ClassVar[str] = "simpleitk-slic"
     version: ClassVar[str] = "1"
     traits: ClassVar[Traits] = Traits(
+        draws=False,
         nodata="filled",
         licence="Apache-2.0",
         package="SimpleITK",

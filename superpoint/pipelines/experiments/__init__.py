@@ -1,0 +1,1 @@
+"""The parts of `experiment`: the grid, stages that cells share, what is done with a model, and the table."""

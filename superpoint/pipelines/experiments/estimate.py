@@ -1,0 +1,227 @@
+"""How long an experiment will take: what is left to do, times what a tile and a few steps of each network take here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superpoint.cache.rasters import open_raster
+from superpoint.models import require_train_extra
+from superpoint.pipelines.experiments.stages import stage_of
+from superpoint.pipelines.forecast import forecast
+from superpoint.pipelines.settings import LabelSettings, PredictSettings, SuperpixelizeSettings, TrainSettings
+from superpoint.pipelines.steps import steps_of
+from superpoint.training.patches import lattice, patch_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from superpoint.pipelines.experiments.cells import Course
+    from superpoint.pipelines.experiments.stages import Stage
+    from superpoint.pipelines.settings import Settings
+
+WARM_UP, TIMED = 1, 2  # steps of each network
+N_CLASSES = 6  # of the network that is timed; its last layer is a small part of it
+
+
+@dataclass(kw_only=True)
+class Estimate:
+    """What an experiment would take."""
+
+    n_cells: int
+    n_workers: int
+    n_labels: int = 0
+    """Sets of pseudo-masks to be made."""
+    n_trainings: int = 0
+    """Networks to be trained."""
+    n_done: int = 0
+    """Cells of which nothing is left to do."""
+    label_seconds: float = 0.0
+    train_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    networks: list[dict[str, Any]] = field(default_factory=list)
+    """Each network that was timed: its settings, and seconds for a step and for a batch of a map."""
+
+    @property
+    def seconds(self) -> float:
+        """Time in all, with that many workers."""
+        return self.label_seconds + (self.train_seconds + self.predict_seconds) / self.n_workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Network:
+    """What decides how long a step takes."""
+
+    model: str
+    encoder: str
+    bands: int
+    patch: int
+    batch_size: int
+    precision: str
+    device: str
+
+
+def estimate_of(courses: Sequence[Course], out: Path, *, n_workers: int) -> Estimate:
+    """Say what cells would take, by timing a tile of each superpixel algorithm and a few steps of each network.
+
+    Patches without labels and early ends are not foreseen: it is what trainings take at most.
+
+    Parameters
+    ----------
+    courses : sequence of Course
+        The cells; gone through as far as stages are done already.
+    out : Path
+        Folder of the experiment.
+    n_workers : int
+        Trainings at a time.
+
+    Raises
+    ------
+    InputError
+        If a setting is not allowed.
+    """
+    require_train_extra()
+    found = Estimate(n_cells=len(courses), n_workers=n_workers)
+    todo: dict[str, Stage] = {}
+    for course in courses:
+        left = _left(course, out)
+        found.n_done += not left
+        todo |= {stage.digest: stage for stage in left}
+    _add_labels(found, [stage.form for stage in todo.values() if isinstance(stage.form, LabelSettings)])
+    _add_models(found, [stage.form for stage in todo.values()])
+    return found
+
+
+def _left(course: Course, out: Path) -> list[Stage]:
+    """Return the stages of a cell that are to be done; what they will make stands in for it."""
+    left = []
+    for step in steps_of(course.cell.pipeline):
+        stage = stage_of(step, course.cell.pipeline, course.results, out)
+        document = stage.do() if step == "split" else stage.document
+        if document is None:
+            left.append(stage)
+        course.results[step] = document["result"] if document else _stand_in(stage)
+    return left
+
+
+def _stand_in(stage: Stage) -> Any:  # noqa: ANN401  # any step's result
+    form = stage.form
+    if isinstance(form, LabelSettings):
+        return [{"path": f"{stage.folder}-{number}.zarr"} for number, _ in enumerate(form.rasters)]
+    if isinstance(form, PredictSettings):
+        return [{"output": f"{stage.folder}-{number}.tif"} for number, _ in enumerate(form.rasters)]
+    return {"output": str(stage.folder / "points.csv"), "checkpoint": str(stage.folder / "best.ckpt")}
+
+
+def _add_labels(found: Estimate, forms: Sequence[LabelSettings]) -> None:
+    """Add the superpixels that are not in the cache; what follows them takes little beside."""
+    found.n_labels = len(forms)
+    names = set(SuperpixelizeSettings.model_fields) & set(LabelSettings.model_fields) - {"output"}
+    superpixels = {form.model_dump_json(include=names) for form in forms}
+    found.label_seconds = sum(
+        forecast(SuperpixelizeSettings.model_validate_json(text)).seconds or 0.0 for text in superpixels
+    )
+
+
+def _add_models(found: Estimate, forms: Sequence[Settings]) -> None:
+    """Add trainings, and the maps made with them."""
+    timed: dict[_Network, tuple[float, float]] = {}
+    networks: dict[str, _Network] = {}
+    for form in [form for form in forms if isinstance(form, TrainSettings)]:
+        network = networks[str(form.out)] = _network_of(form)
+        timed[network] = timed.get(network) or _time(network)
+        found.train_seconds += _training(form, *timed[network])
+    for made in [form for form in forms if isinstance(form, PredictSettings)]:
+        known = networks.get(str(made.checkpoint.parent))
+        found.predict_seconds += _mapping(made, known, timed[known][1]) if known else 0.0
+    found.n_trainings = len(networks)
+    found.networks = [
+        {**vars(network), "step_seconds": round(step, 4), "batch_seconds": round(batch, 4)}
+        for network, (step, batch) in timed.items()
+    ]
+
+
+def _training(form: TrainSettings, step: float, batch: float) -> float:
+    """Return the seconds of all epochs, validation included."""
+    n_train = sum(_n_patches(path, form.patch) for path in form.raster)
+    n_judged = sum(_n_patches(path, form.patch) for path in form.validation_raster)
+    return form.epochs * (n_train * step + n_judged * batch) / form.batch_size
+
+
+def _mapping(form: PredictSettings, network: _Network, batch: float) -> float:
+    overlap = network.patch // 4 if form.overlap is None else form.overlap
+    return sum(_n_patches(path, network.patch, network.patch - overlap) for path in form.rasters) * (
+        batch / network.batch_size
+    )
+
+
+def _network_of(form: TrainSettings) -> _Network:
+    import torch
+
+    device = "cuda" if form.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return _Network(
+        model=form.model,
+        encoder=form.encoder,
+        bands=len(form.bands) or len(open_raster(form.raster[0]).bands),
+        patch=form.patch,
+        batch_size=form.batch_size,
+        precision=form.precision,
+        device=device,
+    )
+
+
+def _n_patches(path: Path | str, patch: int, step: int | None = None) -> int:
+    rows, cols = open_raster(Path(path)).shape
+    if step is None:
+        return len(patch_windows((rows, cols), patch))
+    return len(lattice(rows, patch, step)) * len(lattice(cols, patch, step))
+
+
+def _time(network: _Network) -> tuple[float, float]:
+    """Return the seconds of a step of training, and of a batch that is only looked at."""
+    import torch
+
+    from superpoint.models.build import build_model
+
+    model = build_model(network.model, encoder=network.encoder, bands=network.bands, n_classes=N_CLASSES)
+    model = model.to(network.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's
+    optimizer = torch.optim.Adam(model.parameters())
+    shape = (network.batch_size, network.bands, network.patch, network.patch)
+    images = torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
+    half = torch.bfloat16 if network.precision == "bf16-mixed" else torch.float16
+
+    def forward() -> torch.Tensor:
+        with torch.autocast(network.device, half, enabled=network.precision != "32"):
+            outputs: torch.Tensor = model(images)
+        return outputs.float().square().mean()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        forward().backward()  # type: ignore[no-untyped-call]  # PyTorch's
+        optimizer.step()
+
+    return _seconds(step, network.device), _seconds(lambda: _without_gradient(forward), network.device)
+
+
+def _without_gradient(forward: Callable[[], object]) -> None:
+    import torch
+
+    with torch.inference_mode():
+        forward()
+
+
+def _seconds(call: Callable[[], object], device: str) -> float:
+    import torch
+
+    for _ in range(WARM_UP):
+        call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(TIMED):
+        call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - started) / TIMED
