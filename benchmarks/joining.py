@@ -51,8 +51,8 @@ def main() -> None:
         "| same superpixel | same boundary | ids in pieces | joining |\n|---|---|---|---|---|---|---|---|---|---|---|"
     )
     for name in arguments.algorithms or algorithm_names():
-        algorithm = make_algorithm(name, {"region_size": arguments.region_size})
-        if is_joined(algorithm):
+        if is_joined(make_algorithm(name, {})):
+            algorithm = make_algorithm(name, {"region_size": arguments.region_size})
             compare(algorithm, image, valid, tile_size=arguments.tile, region_size=arguments.region_size)
 
 

@@ -27,6 +27,7 @@ from superpoint.labels.vote import VoteRule, elect, tally_votes
 from superpoint.points.sample import sample_balanced
 from superpoint.superpixels import algorithm_names, is_installed, load_algorithm, make_algorithm, traits_of
 from superpoint.superpixels.algorithm import Origin
+from superpoint.superpixels.pixels import Pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,8 +88,9 @@ def numbers(text: str) -> list[int]:
 
 
 def installed() -> list[str]:
-    """List the algorithms whose packages are there."""
-    return [name for name in algorithm_names() if is_installed(traits_of(load_algorithm(name)))]
+    """List the algorithms whose packages are there, but for single pixels: their number is not to be chosen."""
+    names = [name for name in algorithm_names() if name != Pixels.name]
+    return [name for name in names if is_installed(traits_of(load_algorithm(name)))]
 
 
 def draw(scene: Scene, n_points: int, seed: tuple[int, ...]) -> QueryPoints:

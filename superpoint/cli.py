@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 INTERRUPTED = 130  # the exit code of a command that was stopped with Ctrl-C
-INSTEAD = {
+INSTEAD: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "dry_run": ("forecast.forecast", summaries.of_forecast),
     "estimate": ("experiment.estimate", summaries.of_estimate),
 }
@@ -282,8 +282,10 @@ add_command(
     "report",
     forms.ReportSettings,
     summaries.of_report,
-    "Write a page on a run: throughput over time, slowest tiles, failures with reasons, sizes, pictures.\n\n"
-    "Example: superpoint report latest --output report.html",
+    "Write a page on a run: throughput over time, slowest tiles, failures with reasons, sizes, pictures. Or on an "
+    "experiment, by its folder: curves with intervals, diminishing returns, a table, maps.\n\n"
+    "Examples: superpoint report latest --output report.html\n\n"
+    "superpoint report out/points-per-image",
 )
 add_command(
     "algorithms",

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS = [
-    "superpixelize", "status", "retry", "report", "algorithms", "compare", "cut", "sample", "suggest", "label",
-    "inspect", "train", "train-affinity", "predict", "evaluate", "run", "demo",
+    "superpixelize", "status", "retry", "report", "algorithms", "compare", "cut", "split", "sample", "suggest",
+    "label", "inspect", "train", "train-affinity", "predict", "evaluate", "export", "run", "experiment", "demo",
 ]  # fmt: skip
 
 

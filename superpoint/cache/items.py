@@ -1,8 +1,9 @@
 """STAC Items: what an output is, where it lies on the earth and how it was made, for catalogues and their readers.
 
-STAC 1.1 with the extensions projection, raster, file and processing. pystac knows all of them but processing, whose
-fields are set by hand. Data type and nodata are said twice: in STAC 1.1's own `bands`, and in the raster
-extension's `raster:bands`, which is what released readers look at.
+STAC 1.1 with the extensions projection, raster, file and processing; of maps also classification and machine learning
+model (`modelitems.py`). pystac knows all of them but processing, whose fields are set by hand. Data type and nodata are
+said twice: in STAC 1.1's own `bands`, and in the raster extension's `raster:bands`, which is what released readers look
+at.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import pyproj
 import pystac
 import shapely
 from pyproj.exceptions import ProjError
+from pystac.extensions.classification import ClassificationExtension
 from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import RasterBand, RasterExtension
 from pystac.utils import make_relative_href, str_to_datetime
 
+from superpoint.cache.modelitems import MLM, MODEL_ROLES, class_objects, model_fields
 from superpoint.cache.remote import shown
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
     from superpoint.cache.georeference import Georeference
+    from superpoint.cache.modelitems import ModelFacts
+    from superpoint.classes import ClassTable
 
     type Footprint = Polygon | MultiPolygon
     type Positions = NDArray[np.float64]
@@ -82,6 +87,8 @@ class OutputAsset:
     """As STAC has them: data, metadata, ..."""
     n_bytes: int | None = None
     """Of a file; None for a Zarr group, which is many objects."""
+    classes: ClassTable | None = None
+    """Of a class map."""
 
     @property
     def media_type(self) -> str | None:
@@ -100,6 +107,7 @@ def item_of(
     created: str,
     taken: str | None = None,
     software: Mapping[str, str] | None = None,
+    model: ModelFacts | None = None,
 ) -> dict[str, Any]:
     """Describe an output as a STAC Item.
 
@@ -127,6 +135,8 @@ def item_of(
         When the source was taken, RFC 3339, or `start/end`, where that is known.
     software : mapping of str to str, optional
         Versions of packages by their names.
+    model : ModelFacts, optional
+        The trained network that made it; its checkpoint becomes the asset `model`.
 
     Returns
     -------
@@ -153,6 +163,8 @@ def item_of(
     _project(item, georeference)
     for key, asset in assets.items():
         _add(item, key, asset, _href(asset.path, path))
+    if model:
+        _add_model(item, model, _href(model.path, path))
     for source in map(shown, sources):
         item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, _href(source, path), media_type=_source_type(source)))
     return item.to_dict(include_self_link=False, transform_hrefs=False)
@@ -191,6 +203,9 @@ def lineage(provenance: Mapping[str, Any]) -> str:
     >>> lineage({"algorithm": {"name": "slic", "version": 2, "parameters": {"region_size": 20.0}}, "halo": 164})
     'superpixels by slic 2 (region_size=20.0), halo 164 pixels'
     """
+    if "recipe" in provenance:
+        recipe = provenance["recipe"]
+        return f"map by {recipe['model']} with {recipe['encoder']}, trained with {recipe['loss']}"
     if "label_map" in provenance:
         return f"majority vote of query points in {lineage(provenance['label_map'])}"
     algorithm = provenance.get("algorithm")
@@ -305,15 +320,36 @@ def _add(item: pystac.Item, key: str, output: OutputAsset, href: str) -> None:
     item.add_asset(key, asset)
     if output.n_bytes is not None:
         FileExtension.ext(asset, add_if_missing=True).apply(size=output.n_bytes)
+    if output.classes:
+        ClassificationExtension.ext(asset, add_if_missing=True)
+        asset.extra_fields["classification:classes"] = class_objects(output.classes)
     if output.bands:
-        described = [
-            {"data_type": band.dtype} | ({} if band.nodata is None else {"nodata": band.nodata})
+        described: list[dict[str, Any]] = [
+            {"data_type": band.dtype} | ({} if band.nodata is None else {"nodata": _as_json(band.nodata)})
             for band in output.bands
         ]
-        RasterExtension.ext(asset, add_if_missing=True).apply([RasterBand(dict(band)) for band in described])
+        is_model = "mlm:model" in output.roles  # whose bands are looked for by their names here too
+        named = [{"name": band.name} if is_model else {} for band in output.bands]
+        both = [RasterBand(name | facts) for name, facts in zip(named, described, strict=True)]
+        RasterExtension.ext(asset, add_if_missing=True).apply(both)
         asset.extra_fields["bands"] = [
             {"name": band.name, **facts} for band, facts in zip(output.bands, described, strict=True)
         ]
+
+
+def _add_model(item: pystac.Item, model: ModelFacts, href: str) -> None:
+    """Add the fields of a model, and its checkpoint."""
+    item.stac_extensions.append(MLM)
+    item.properties |= model_fields(model) | {"processing:level": "L4"}  # a model's output
+    bands = tuple(OutputBand(name=name, dtype=model.band_dtype, nodata=None) for name in model.band_names)
+    _add(item, "model", OutputAsset(path=model.path, title="trained network", bands=bands, roles=MODEL_ROLES), href)
+    item.assets["model"].media_type = model.media_type
+    item.assets["model"].extra_fields["mlm:artifact_type"] = model.artifact_type
+
+
+def _as_json(nodata: float) -> float | str:
+    """Return a nodata value as STAC writes it: JSON has no word for what is no number."""
+    return nodata if np.isfinite(nodata) else str(nodata)
 
 
 def _href(target: str, item: str) -> str:

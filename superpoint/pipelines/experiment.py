@@ -8,6 +8,7 @@ next one.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from superpoint.pipelines.experiments.cells import Course, ModelJob, make_labels
 from superpoint.pipelines.experiments.estimate import Estimate, estimate_of
 from superpoint.pipelines.experiments.grid import read_grid
 from superpoint.pipelines.experiments.table import row_of, write_table
+from superpoint.pipelines.experiments.words import steps_hushed, tell
 from superpoint.pipelines.jobs import Conduct, drive, open_client
 from superpoint.pipelines.outputs import claim_folder, write_document
 from superpoint.pipelines.progress import progress
@@ -88,21 +90,27 @@ def experiment(settings: ExperimentSettings, *, client: Client | None = None) ->
     _describe(grid, out, courses)
     with (
         open_client(settings.cluster, client=client) as own,
+        steps_hushed(),
         progress("cells", total=len(courses), unit="cells") as advance,
     ):
+        n_told = 0
+
+        def done(judged: Sequence[Course]) -> None:
+            nonlocal n_told
+            by_name = {course.cell.name: course for course in judged}  # a cluster returns copies
+            courses[:] = [by_name.get(course.cell.name, course) for course in courses]
+            _keep(courses, out, judged)
+            for course in judged:
+                n_told += 1
+                tell(course, n_told, len(courses))
+            advance(len(judged))
+
         _keep(courses, out)
         for course in courses:
             make_labels(course, out, own)
         _describe(grid, out, courses)
-        _keep(courses, out, [course for course in courses if course.status == "failed"])
         jobs = _models(courses, out, threads_of(settings.cluster))
-
-        def done(judged: Sequence[Course]) -> None:
-            by_name = {course.cell.name: course for course in judged}  # a cluster returns copies
-            courses[:] = [by_name.get(course.cell.name, course) for course in courses]
-            _keep(courses, out, judged)
-            advance(len(judged))
-
+        done([course for course in courses if course.status == "failed"])
         drive([models_work(jobs, done)], client=own, conduct=Conduct())
     return _finished(grid, out, courses, len(jobs), started)
 
@@ -160,15 +168,17 @@ def _models(courses: Sequence[Course], out: Path, threads: int | None) -> list[M
 
 def _describe(grid: Grid, out: Path, courses: Sequence[Course]) -> None:
     """Write what the table does not say of the grid."""
+    path = out / "experiment.json"
+    created = json.loads(path.read_text()).get("created") if path.exists() else None
     document = {
         "superpoint": __version__,
         "title": grid.title,
         "axes": [{"name": axis.name, "values": axis.values} for axis in grid.axes],
         "report": grid.report,
         "classes": _classes(courses),
-        "created": now_text(),
+        "created": created or now_text(),
     }
-    write_document(out / "experiment.json", document)
+    write_document(path, document)
 
 
 def _classes(courses: Sequence[Course]) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def check_exports(outputs: Sequence[Path], *, overwrite: bool) -> None:
 def _is_ours(output: Path) -> bool:
     """Return whether a file is an export of ours, or an account of points."""
     if output.suffix != ".parquet":
-        return _provenance_in(output) is not None
+        return provenance_in(output) is not None
     try:
         return {"state", "reason"} <= set(pq.read_schema(output).names)
     except (OSError, pa.ArrowException):
@@ -102,10 +102,11 @@ def _is_ours(output: Path) -> bool:
 
 def is_exported(output: Path, group: TiledGroup) -> bool:
     """Return whether an output is there and was made of this very group."""
-    return _provenance_in(output) == group.provenance
+    return provenance_in(output) == group.provenance
 
 
-def _provenance_in(output: Path) -> object:
+def provenance_in(output: Path) -> object:
+    """Return what a GeoTIFF of ours says it was made of; None of any other file, or of none."""
     try:
         with open_dataset(str(output)) as dataset:
             return json.loads(dataset.tags()[PROVENANCE_TAG])

@@ -53,8 +53,8 @@ def changed(tables: Mapping[str, Any], changes: Mapping[str, Any], *, where: str
     """
     made = {name: dict(value) if isinstance(value, dict) else value for name, value in tables.items()}
     for name, value in changes.items():
-        step, _, key = name.rpartition(".")
-        table = made.setdefault(step, {}) if step else made
+        step, dot, key = name.partition(".")  # an axis of a grid is grid.STEP.NAME
+        table, key = (made.setdefault(step, {}), key) if dot else (made, name)
         if table is False:
             continue  # of a step that is left out
         if not isinstance(table, dict):

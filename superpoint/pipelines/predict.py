@@ -1,59 +1,48 @@
-"""A network and rasters to maps: overlapping patches, blended, block by block."""
+"""A network and rasters to maps: a raster a job, in this process or on a cluster; what is done already is kept."""
 
 from __future__ import annotations
 
-import time
-from contextlib import nullcontext
-from dataclasses import dataclass
+import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from superpoint.cache.cogs import PROVENANCE_TAG, CogProfile, check_output, cog_writer
-from superpoint.cache.masks import CLASSES_TAG
-from superpoint.cache.rasters import Raster, open_raster
-from superpoint.classes import IGNORE
-from superpoint.errors import InputError
+from superpoint.cache.inputs import find_sources
+from superpoint.errors import DiskFullError, InputError, TilesFailedError
 from superpoint.models import require_train_extra
-from superpoint.pipelines.outputs import outputs_of
+from superpoint.pipelines.jobs import Batch, Conduct, Outcome, drive, open_client
+from superpoint.pipelines.networks import bands_of, check_overlap, device_of, open_network
+from superpoint.pipelines.outputs import check_exports, outputs_of
+from superpoint.pipelines.predictjobs import Map, MapJob, probabilities_of
 from superpoint.pipelines.progress import progress
-from superpoint.scaling import Scaling
-from superpoint.tiles import TileGrid
+from superpoint.pipelines.rasterjobs import compute, lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from distributed import Client
 
+    from superpoint.cache.inputs import Source
+    from superpoint.pipelines.jobs import Work
     from superpoint.pipelines.settings import PredictSettings
-    from superpoint.tiles import Window
-    from superpoint.training.module import SegmentationModule
 
-MSE = "weighted-masked-mse"  # whose outputs are near 0 and 1 by themselves
-BLOCK = 1024  # side of the blocks predicted at a time, pixels; memory is bounded by it
+__all__ = ["Map", "predict"]
 
+log = logging.getLogger("superpoint")
 
-@dataclass(frozen=True, kw_only=True)
-class Map:
-    """A map of one raster."""
-
-    raster: str
-    output: str
-    probabilities: str | None
-    """The class probabilities, if they were asked for."""
-    class_pixels: dict[str, int]
-    """Pixels of each class, by name."""
-    seconds: float
+AUTO = "auto"
+LOCAL = "local:"
 
 
-def predict(settings: PredictSettings) -> list[Map]:
-    """Map rasters with a trained network.
+def predict(settings: PredictSettings, *, client: Client | None = None) -> list[Map]:
+    """Map rasters with a trained network; a map that is there, made of the very same, is kept.
 
     Parameters
     ----------
     settings : PredictSettings
         See the fields.
+    client : distributed.Client, optional
+        Of a cluster to use, instead of what the settings say.
 
     Returns
     -------
@@ -63,114 +52,113 @@ def predict(settings: PredictSettings) -> list[Map]:
     Raises
     ------
     InputError
-        If an input cannot be used, or an output is there already.
+        If an input cannot be used, or an output is there already and was made otherwise.
+    TilesFailedError
+        If some of several rasters failed; its `results` are the maps of the others, and the same call tries again.
     MissingExtraError
         If PyTorch is not installed.
     """
     require_train_extra()
-    from superpoint.training.checkpoint import load_module
-
-    outputs = outputs_of(settings.output, settings.rasters, suffix="map")
-    for output in outputs:
-        check_output(output, overwrite=settings.overwrite)
-        if settings.probabilities:
-            check_output(probabilities_of(output), overwrite=settings.overwrite)
-    module = load_module(settings.checkpoint)
-    if _overlap(module, settings) >= module.recipe.patch_size:
-        raise InputError(f"overlap {settings.overlap} must be less than the patch of {module.recipe.patch_size} pixels")
-    bands = tuple(settings.bands) or module.recipe.band_numbers
-    if len(bands) != module.recipe.bands:
-        raise InputError(f"{len(bands)} bands are given with --bands; the network sees {module.recipe.bands}")
-    rasters = [open_raster(path, bands=bands) for path in settings.rasters]
-    return [_map(raster, output, module, settings) for raster, output in zip(rasters, outputs, strict=True)]
-
-
-def probabilities_of(output: Path) -> Path:
-    """Return the file of class probabilities that goes with a map."""
-    return output.with_suffix(".probabilities.tif")
+    sources = find_sources(settings.rasters)
+    outputs = outputs_of(settings.output, sources, suffix="map")
+    label_maps = _label_maps(settings.crisp, sources)
+    files = [file for output in outputs for file in (output, *_probabilities(output, settings))]
+    check_exports(files, overwrite=settings.overwrite)
+    recipe = open_network(settings.checkpoint).recipe
+    check_overlap(settings, recipe)
+    bands_of(settings, recipe)
+    if client is None and settings.cluster == "inprocess":
+        device_of(settings.device)
+    small = settings.model_copy(update={"rasters": []})  # goes along with every job
+    jobs = [
+        MapJob(source=source, output=output, label_map=label_map, settings=small, n_threads=_threads(settings, client))
+        for source, output, label_map in zip(sources, outputs, label_maps, strict=True)
+    ]
+    outcomes = _outcomes(jobs, settings, client)
+    return _results(sources, outcomes)
 
 
-def _map(raster: Raster, output: Path, module: SegmentationModule, settings: PredictSettings) -> Map:
-    from superpoint.inference import class_probabilities
-
-    started = time.perf_counter()
-    classes = module.recipe.classes
-    tags = {
-        CLASSES_TAG: classes.to_dict(),
-        PROVENANCE_TAG: {
-            "source": raster.identity(),
-            "recipe": module.recipe.to_dict(),
-            "settings": settings.model_dump(mode="json"),
-        },
-    }
-    profile = CogProfile(
-        georeference=raster.georeference,
-        dtype="uint8",
-        nodata=IGNORE,
-        band_names=("class",),
-        colormap=classes.colormap,
-        tags=tags,
-    )
-    shares = CogProfile(
-        georeference=raster.georeference, dtype="float32", nodata=float("nan"), band_names=classes.names, tags=tags
-    )
-    class_pixels = np.zeros(IGNORE + 1, np.int64)
-    megapixels = raster.shape[0] * raster.shape[1] / 1e6
-    probabilities = probabilities_of(output) if settings.probabilities else None
-    with (
-        cog_writer(output, profile, overwrite=settings.overwrite) as write_classes,
-        cog_writer(probabilities, shares, overwrite=settings.overwrite)
-        if probabilities
-        else nullcontext() as write_all,
-        progress(f"map of {raster.name}", total=megapixels, unit="Mpx") as advance,
-    ):
-        for window, outputs, valid in _blocks(raster, module, settings):
-            values = np.where(valid, outputs.argmax(axis=0), IGNORE).astype(np.uint8)
-            class_pixels += np.bincount(values.ravel(), minlength=IGNORE + 1)
-            write_classes(window, values)
-            if write_all:
-                found = class_probabilities(outputs, are_logits=module.recipe.loss != MSE)
-                write_all(window, np.where(valid, found, np.float32(np.nan)))
-            advance(values.size / 1e6)
-    return Map(
-        raster=raster.path,
-        output=str(output),
-        probabilities=str(probabilities) if probabilities else None,
-        class_pixels=dict(zip(classes.names, class_pixels[: len(classes)].tolist(), strict=True)),
-        seconds=round(time.perf_counter() - started, 3),
-    )
-
-
-def _blocks(
-    raster: Raster, module: SegmentationModule, settings: PredictSettings
-) -> Iterator[tuple[Window, NDArray[np.float32], NDArray[np.bool_]]]:
-    """Yield blocks of raw outputs (classes, rows, cols), and where the raster has data."""
-    from superpoint.inference import predict_window
-
-    recipe = module.recipe
-    scaling = Scaling(low=recipe.scaling_low, high=recipe.scaling_high)
-    for tile in TileGrid(shape=raster.shape, size=BLOCK):
-        outputs = predict_window(
-            module,
-            lambda window: scaling.apply(*raster.read(window)),
-            tile.core,
-            shape=raster.shape,
-            patch_size=recipe.patch_size,
-            overlap=_overlap(module, settings),
-            batch_size=settings.batch_size,
-            device=_device(settings.device),
+def _label_maps(crisp: Sequence[str], sources: Sequence[Source]) -> list[str | None]:
+    """Return the label map of each raster as it is named, if edges are to be crisp."""
+    if not crisp:
+        return [None] * len(sources)
+    if list(crisp) == [AUTO]:
+        return [source.paths[0] if source.paths else source.name for source in sources]
+    if len(crisp) != len(sources):
+        raise InputError(
+            f"{len(crisp)} label maps are given with --crisp for {len(sources)} rasters; give one for each, in their "
+            f"order, or auto"
         )
-        _, valid = raster.read(tile.core)
-        yield tile.core, outputs, valid
+    return list(crisp)
 
 
-def _overlap(module: SegmentationModule, settings: PredictSettings) -> int:
-    return module.recipe.patch_size // 4 if settings.overlap is None else settings.overlap
+def _probabilities(output: Path, settings: PredictSettings) -> list[Path]:
+    return [probabilities_of(output)] if settings.probabilities else []
 
 
-def _device(name: str) -> str:
-    import torch
+def _threads(settings: PredictSettings, client: Client | None) -> int | None:
+    """Return the threads of a worker's network: this machine's cores are shared by its workers."""
+    from dask.system import CPU_COUNT
 
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda, but PyTorch finds no GPU; use --device auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    if client is not None or not settings.cluster.startswith(LOCAL):
+        return None
+    return max(1, CPU_COUNT // int(settings.cluster.removeprefix(LOCAL)))
+
+
+def _outcomes(jobs: Sequence[MapJob], settings: PredictSettings, client: Client | None) -> list[Outcome[Map]]:
+    """Do all jobs, and return what came of each."""
+    found: dict[int, Outcome[Map]] = {}
+    name = f"map of {jobs[0].source.name}" if len(jobs) == 1 else "maps"
+    with (
+        open_client(settings.cluster, client=client) as own,
+        progress(name, total=float(len(jobs)), unit="rasters") as advance,
+    ):
+
+        def work(number: int, job: MapJob) -> Work:
+            def collect(outcome: Outcome[Map]) -> None:
+                found[number] = outcome
+                if own:
+                    advance(1.0)
+                if outcome.error and len(jobs) > 1:
+                    log.warning("no map of %s: %s", job.source.label, outcome.reason)
+
+            call = compute if own else partial(_here, advance=advance)
+            yield Batch(jobs=[job], call=call, lost=lost, collect=collect)
+
+        drive((work(number, job) for number, job in enumerate(jobs)), client=own, conduct=Conduct())
+    return [found[number] for number in range(len(jobs))]
+
+
+def _here(job: MapJob, _: Conduct, *, advance: Callable[[float], None]) -> Outcome[Map]:
+    """Do a job in this very thread, so that Ctrl-C leaves no file half written."""
+    try:
+        return Outcome(value=job.compute(advance))
+    except DiskFullError:
+        raise
+    except Exception as error:  # whatever one raster comes to, the others go on
+        log.debug("%s", job.source.name, exc_info=True)
+        return Outcome(error=error)
+
+
+def _results(sources: Sequence[Source], outcomes: Sequence[Outcome[Map]]) -> list[Map]:
+    """Return all maps, or raise what stands for those that failed.
+
+    Raises
+    ------
+    Exception
+        The error itself, if there is but one raster.
+    TilesFailedError
+        Else, with the maps of the others.
+    """
+    made = [outcome.value for outcome in outcomes if outcome.value is not None]
+    failed = [(source, outcome) for source, outcome in zip(sources, outcomes, strict=True) if outcome.error]
+    if not failed:
+        return made
+    source, outcome = failed[0]
+    if len(sources) == 1 and outcome.error:
+        raise outcome.error
+    raise TilesFailedError(
+        f"{len(failed)} of {len(sources)} rasters failed, the others are mapped; first {source.label}: "
+        f"{outcome.reason}; the same command tries them again",
+        results=made,
+    )

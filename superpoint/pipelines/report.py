@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyproj
@@ -19,16 +20,18 @@ from superpoint.cache.remote import shown
 from superpoint.cache.runs import find_run
 from superpoint.cache.stores import as_store
 from superpoint.errors import InputError
+from superpoint.pipelines.experimentreport import experiment_report
+from superpoint.pipelines.experimentresults import is_folder
 from superpoint.pipelines.reportpictures import grid_of, thumbnail_of
 from superpoint.report.facts import RasterFacts, RunFacts, TileFacts
 from superpoint.report.page import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from superpoint.cache.ledger import TileRecord
     from superpoint.cache.runs import RasterRow, RunFolder
+    from superpoint.pipelines.experimentreport import ExperimentReport
     from superpoint.pipelines.settings import ReportSettings
     from superpoint.tiles import TileGrid
 
@@ -50,8 +53,8 @@ class Report:
     n_bytes: int
 
 
-def report(settings: ReportSettings) -> Report:
-    """Write a page about a run, of which nothing but the cache need be known.
+def report(settings: ReportSettings) -> Report | ExperimentReport:
+    """Write a page about a run, of which nothing but the cache need be known, or about an experiment.
 
     Parameters
     ----------
@@ -60,14 +63,16 @@ def report(settings: ReportSettings) -> Report:
 
     Returns
     -------
-    Report
-        Where the page is.
+    Report or ExperimentReport
+        Where the page is; the second if a folder is given.
 
     Raises
     ------
     InputError
-        If there is no such run, or the page cannot be written.
+        If there is no such run or experiment, or the page cannot be written.
     """
+    if is_folder(settings.run):
+        return experiment_report(Path(settings.run), output=settings.output, overwrite=settings.overwrite)
     folder = find_run(settings.cache, settings.run)
     if settings.output is not None:
         _refuse_other(settings.output, overwrite=settings.overwrite)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.demo import Demo
     from superpoint.pipelines.evaluate import Evaluation, RasterScores
     from superpoint.pipelines.experiment import Experiment
+    from superpoint.pipelines.experimentreport import ExperimentReport as ExperimentPages
     from superpoint.pipelines.experiments.estimate import Estimate
     from superpoint.pipelines.export import ExportedNetwork
     from superpoint.pipelines.forecast import Forecast
@@ -135,8 +136,14 @@ def of_retry(tried: Retried) -> RenderableType:
     return Group(of_pseudo_masks(tried.pseudo_masks), of_label_maps(tried.label_maps))
 
 
-def of_report(written: Report) -> RenderableType:
-    """Summarize a report: where it is."""
+def of_report(written: Report | ExperimentPages) -> RenderableType:
+    """Summarize a report: where it is, and what it says first."""
+    from superpoint.pipelines.experimentreport import ExperimentReport
+
+    if isinstance(written, ExperimentReport):
+        state = f"{written.n_done:,} of {written.n_cells:,} cells done, {written.n_failed:,} failed"
+        lines = [*written.verdicts, f"report of {written.title} ({state}): {written.output}"]
+        return Group(*map(Text, lines))
     return f"report of run {written.run}: {written.output}"
 
 
@@ -347,8 +354,11 @@ def of_maps(maps: Sequence[Map]) -> RenderableType:
                 {
                     "raster": made.raster,
                     "class pixels": ", ".join(f"{name} {count:,}" for name, count in made.class_pixels.items()),
-                    "seconds": f"{made.seconds:.1f}",
+                    "superpixels": made.label_map,
+                    "seconds": "was there already" if made.kept else f"{made.seconds:.1f}",
                     "COG": made.output,
+                    "probabilities": made.probabilities,
+                    "item": made.item,
                 },
             )
             for made in maps

@@ -19,6 +19,7 @@ from smallworld import two_fields, write_classes, write_raster
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.experiment import estimate, experiment
 from superpoint.pipelines.experiments.grid import read_grid
+from superpoint.pipelines.experiments.stages import stage_of
 from superpoint.pipelines.settings import ExperimentSettings
 
 PIPELINE = """
@@ -184,6 +185,17 @@ def test_a_bad_file_is_one_sentence_before_anything_is_done(world: Path, grid: s
     with pytest.raises(InputError, match=sentence):
         experiment(ExperimentSettings(experiment=path))
     assert not (world / "out").exists()
+
+
+def test_a_stage_is_done_again_when_a_file_it_names_is_another(world: Path) -> None:
+    path = write_experiment(world, "[grid]\nseed = [0]\n")
+    grid = read_grid(path, {})
+    found = [stage_of("split", grid.cells[0].pipeline, {}, world / "out").digest]
+    write_raster(world / "images" / "4.tif", two_fields((64, 80), seed=4)[0])
+    found.append(stage_of("split", grid.cells[0].pipeline, {}, world / "out").digest)
+    write_raster(world / "images" / "4.tif", two_fields((64, 81), seed=4)[0])
+    found.append(stage_of("split", grid.cells[0].pipeline, {}, world / "out").digest)
+    assert len(set(found)) == 3
 
 
 def test_a_variant_that_leaves_a_step_out_wins_over_an_axis_in_it(world: Path) -> None:

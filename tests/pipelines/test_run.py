@@ -105,7 +105,7 @@ def test_a_folder_with_another_run_is_not_replaced_unasked(files: Files) -> None
         ("[[label]]\n", r"\[label\] must be a table"),
         ('rastres = ["a.tif"]\n[label]\n', "unknown setting 'rastres'"),
         ("", "asks for no step"),
-        ("[predict]\noverlp = 3\n", r"pipeline\.toml: \[predict\] has no setting 'overlp'; known: checkpoint"),
+        ("[predict]\noverlp = 3\n", r"pipeline\.toml: \[predict\] has no setting 'overlp'; known: cache"),
     ],
 )
 def test_a_bad_file_is_one_sentence(files: Files, text: str, sentence: str) -> None:

@@ -59,7 +59,6 @@ class Course:
         """End the cell with a sentence."""
         self.status, self.error = "failed", sentence_of(error)
         log.debug("cell %s failed", self.cell.values, exc_info=error)
-        log.warning("cell %s failed: %s", _in_words(self.cell.values), self.error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +152,3 @@ def _quality(stage: Stage, course: Course) -> dict[str, float | None]:
         write_document(path, {**quality, "seconds": round(time.perf_counter() - started, 3)})
     found: dict[str, float | None] = json.loads(path.read_text())
     return {name: found[name] for name in ("coverage", "label_accuracy")}
-
-
-def _in_words(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in values.items())

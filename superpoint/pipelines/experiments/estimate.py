@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.experiments.stages import Stage
     from superpoint.pipelines.settings import Settings
 
-WARM_UP, TIMED = 1, 2  # steps of each network
+N_STEPS = 4  # timed of each network, the shortest of which counts
 N_CLASSES = 6  # of the network that is timed; its last layer is a small part of it
 
 
@@ -213,15 +213,15 @@ def _without_gradient(forward: Callable[[], object]) -> None:
 
 
 def _seconds(call: Callable[[], object], device: str) -> float:
+    """Return the shortest time of a few calls: what else the machine does meanwhile is not the network's."""
+    return min(_timed(call, device) for _ in range(N_STEPS))
+
+
+def _timed(call: Callable[[], object], device: str) -> float:
     import torch
 
-    for _ in range(WARM_UP):
-        call()
-    if device == "cuda":
-        torch.cuda.synchronize()
     started = time.perf_counter()
-    for _ in range(TIMED):
-        call()
+    call()
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - started) / TIMED
+    return time.perf_counter() - started

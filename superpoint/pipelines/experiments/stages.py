@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,18 +132,23 @@ def _anywhere(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str,
     return settings
 
 
-def _files(values: Mapping[str, Any], out: Path) -> list[tuple[int, int]]:
-    """Return size and time of change of the files that settings name, in order, but for those of other stages."""
+def _files(values: Mapping[str, Any], out: Path) -> list[tuple[str, int, int]]:
+    """Return size and time of change of the files that settings name, but for those of other stages."""
     texts = [text for value in values.values() for text in (value if isinstance(value, list) else [value])]
-    found = [Path(text) for text in texts if isinstance(text, str) and text and not text.startswith(f"{out}/")]
-    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in found if _is_file(path)]
+    named = [text for text in texts if isinstance(text, str) and text and not text.startswith(f"{out}/")]
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for text in named for path in _named_by(text)]
 
 
-def _is_file(path: Path) -> bool:
+def _named_by(text: str) -> list[Path]:
+    """Return the file of that name, or those that a glob or folder holds; none if it is no path at all."""
     try:
-        return path.is_file()
+        path = Path(text)
+        if path.is_file():
+            return [path]
+        inside = path.iterdir() if path.is_dir() and path.suffix != ".zarr" else map(Path, glob(text, recursive=True))  # noqa: PTH207  # absolute ones too
+        return sorted(one for one in inside if one.is_file())
     except OSError:  # too long a text to be a path
-        return False
+        return []
 
 
 def _made(step: str, result: Any) -> list[str]:  # noqa: ANN401  # any step's

@@ -10,19 +10,35 @@ from pydantic import Field, model_validator
 from superpoint.pipelines.settings.base import CacheSettings, Positional
 
 
-class JobSettings(CacheSettings):
-    """How the work is divided and done."""
+class ClusterSettings(CacheSettings):
+    """Where the work is done."""
 
-    tile: Annotated[int, Field(description="Side of a tile in pixels, the unit of work: a multiple of 512.")] = 1024
     scheduler: Annotated[
         str,
         Field(
             pattern=r"^(inprocess|local:[1-9]\d*|.+://.+|[\w.-]+:\d+)$",
-            description="Where tiles are computed: inprocess, local:N (N worker processes on this machine), or the "
+            description="Where the work is done: inprocess, local:N (N worker processes on this machine), or the "
             "address of a Dask scheduler, tcp://HOST:PORT.",
         ),
     ] = "inprocess"
     workers: Annotated[int, Field(ge=1, description="The same as --scheduler local:N.")] = 1
+
+    @property
+    def cluster(self) -> str:
+        """Where the work is done."""
+        return f"local:{self.workers}" if self.workers > 1 else self.scheduler
+
+    @model_validator(mode="after")
+    def _one_cluster(self) -> ClusterSettings:
+        if self.workers > 1 and self.scheduler != "inprocess":
+            raise ValueError("give workers or scheduler, not both")
+        return self
+
+
+class JobSettings(ClusterSettings):
+    """How the work is divided and done."""
+
+    tile: Annotated[int, Field(description="Side of a tile in pixels, the unit of work: a multiple of 512.")] = 1024
     retries: Annotated[
         int, Field(ge=0, description="How often a read or write that failed is tried again, each time after longer.")
     ] = 4
@@ -35,17 +51,6 @@ class JobSettings(CacheSettings):
         bool, Field(description="Store each tile as one object, for object stores; GDAL reads shards from 3.13.")
     ] = False
     overwrite: Annotated[bool, Field(description="Replace outputs that are there already.")] = False
-
-    @property
-    def cluster(self) -> str:
-        """Where the work is done."""
-        return f"local:{self.workers}" if self.workers > 1 else self.scheduler
-
-    @model_validator(mode="after")
-    def _one_cluster(self) -> JobSettings:
-        if self.workers > 1 and self.scheduler != "inprocess":
-            raise ValueError("give workers or scheduler, not both")
-        return self
 
 
 class RunReference(CacheSettings):
@@ -71,7 +76,15 @@ class RetrySettings(RunReference):
 class ReportSettings(RunReference):
     """Settings of `report`."""
 
-    output: Annotated[Path | None, Field(description="The page. [report.html in the run's folder of the cache]")] = None
+    run: Annotated[
+        str,
+        Positional(),
+        Field(description="Id of the run, the beginning of it, or latest; or the folder of an experiment."),
+    ]
+    output: Annotated[
+        Path | None,
+        Field(description="The page. [report.html in the run's folder of the cache, or in that of the experiment]"),
+    ] = None
     pictures: Annotated[
         int, Field(ge=0, description="Rasters that are shown with their superpixels; those with failures come first.")
     ] = 60

@@ -5,16 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from superpoint.pipelines.settings.base import Positional, Settings
+from superpoint.pipelines.settings.base import Place, Positional, Settings, as_list
+from superpoint.pipelines.settings.jobs import ClusterSettings
 
 
-class PredictSettings(Settings):
+class PredictSettings(ClusterSettings):
     """Settings of `predict`."""
 
-    checkpoint: Annotated[Path, Positional(), Field(description="Checkpoint written by train.")]
-    rasters: Annotated[list[Path], Positional(), Field(min_length=1, description="Rasters to map.")]
+    checkpoint: Annotated[Path, Positional(), Field(description="Checkpoint written by train, or an exported model.")]
+    rasters: Annotated[
+        list[Place],
+        Positional(),
+        Field(
+            min_length=1,
+            description="Rasters to map: files, globs, folders, lists (.txt, .parquet), STAC Items (.json), s3:// "
+            "gs:// https:// and /vsi paths.",
+        ),
+    ]
     output: Annotated[
         Path, Field(description="The map, a COG with a colour table; a folder if there are several rasters.")
     ]
@@ -23,6 +32,21 @@ class PredictSettings(Settings):
         int | None,
         Field(ge=0, description="Pixels by which patches overlap; they are blended. [a quarter of the patch]"),
     ] = None
+    flips: Annotated[
+        Literal["none", "mirrors", "all"],
+        Field(
+            description="Mean over views of each patch: none, as it is; mirrors, 4 of them; all, the 8 symmetries of "
+            "the square. So many times the time."
+        ),
+    ] = "none"
+    crisp: Annotated[
+        list[Place],
+        BeforeValidator(as_list),
+        Field(
+            description="Give each superpixel one class: a label map for each raster (key, path, COG of ids), or auto "
+            "for the one that the cache holds of it. [every pixel its own class]"
+        ),
+    ] = []
     probabilities: Annotated[
         bool,
         Field(description="Also write NAME.probabilities.tif, a band a class, as suggest takes it."),

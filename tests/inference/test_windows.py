@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from superpoint.inference import predict_window
+from superpoint.inference import VIEWS, View, class_probabilities, predict_window
 from superpoint.tiles import TileGrid, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # float32 sums of at most four shares of one value
 TOLERANCE = 1e-5
@@ -165,3 +168,72 @@ def test_a_model_that_does_not_keep_rows_and_cols_is_refused() -> None:
     image = image_of((64, 64))
     with pytest.raises(ValueError, match=r"keeps rows and cols, got \(1, 2, 32, 32\)"):
         predict_window(nn.MaxPool2d(2), reader(image), whole((64, 64)), shape=(64, 64), patch_size=64, overlap=0)
+
+
+class Mirrored(nn.Module):
+    """Looks at what stands to the right and below only."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + 2 * images.roll(-1, dims=-1) + 3 * images.roll(-1, dims=-2)
+
+
+@pytest.mark.parametrize(("name", "n_views"), [("mirrors", 4), ("all", 8)])
+def test_views_are_averaged_as_by_turning_patches_by_hand(name: str, n_views: int) -> None:
+    image, model = image_of((32, 32)), Mirrored()
+    turns = [
+        (quarters, flips) for quarters in range(4) for flips in (False, True) if name == "all" or quarters % 2 == 0
+    ]
+    assert len(turns) == n_views
+    expected = np.zeros_like(image)
+    for quarters, flips in turns:
+        seen = np.rot90(image[:, :, ::-1] if flips else image, quarters, axes=(1, 2))
+        found = model(torch.from_numpy(seen.copy())[None])[0].numpy()
+        back = np.rot90(found, -quarters, axes=(1, 2))
+        expected += (back[:, :, ::-1] if flips else back) / n_views
+    arguments = {"shape": (32, 32), "patch_size": 32, "overlap": 0}
+    outputs = predict_window(model, reader(image), whole((32, 32)), **arguments, views=VIEWS[name])
+    np.testing.assert_allclose(outputs, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["mirrors", "all"])
+def test_a_model_without_a_sense_of_direction_gains_nothing_from_views(name: str) -> None:
+    image, model = image_of((70, 45)), nn.Conv2d(2, 3, 1)
+    arguments = {"shape": (70, 45), "patch_size": 32, "overlap": 8}
+    plain = predict_window(model, reader(image), whole((70, 45)), **arguments)
+    viewed = predict_window(model, reader(image), whole((70, 45)), **arguments, views=VIEWS[name])
+    np.testing.assert_allclose(viewed, plain, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("view", VIEWS["all"], ids=str)
+def test_every_view_is_undone_exactly(view: View) -> None:
+    patch = torch.arange(25).reshape(1, 5, 5)
+    assert torch.equal(view.undo(view.see(patch)), patch)
+
+
+def test_the_eight_views_are_different_and_the_first_changes_nothing() -> None:
+    patch = torch.arange(9).reshape(3, 3)
+    assert len({tuple(view.see(patch).flatten().tolist()) for view in VIEWS["all"]}) == 8
+    assert torch.equal(VIEWS["none"][0].see(patch), patch)
+
+
+def test_without_a_view_nothing_is_predicted() -> None:
+    with pytest.raises(ValueError, match="views must name at least one view"):
+        predict_window(
+            nn.Identity(), reader(image_of((32, 32))), whole((32, 32)), shape=(32, 32), patch_size=32, overlap=0,
+            views=(),
+        )  # fmt: skip
+
+
+def test_the_mean_is_taken_of_what_the_outputs_are_made_into() -> None:
+    shape, image, model = (32, 60), image_of((32, 60)), small_network()
+    softened = predict_window(
+        model, reader(image), whole(shape), shape=shape, patch_size=32, overlap=8, views=VIEWS["mirrors"],
+        activate=partial(class_probabilities, are_logits=True),
+    )  # fmt: skip
+    np.testing.assert_allclose(softened.sum(axis=0), 1, rtol=TOLERANCE)
+
+
+def test_probabilities_of_a_squared_error_are_its_positive_outputs() -> None:
+    outputs = torch.tensor([[0.6, -1.0], [0.2, -2.0], [-0.1, 0.0]]).reshape(1, 3, 1, 2)
+    found = class_probabilities(outputs, are_logits=False)[0, :, 0]
+    np.testing.assert_allclose(found.T, [[0.75, 0.25, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=TOLERANCE)

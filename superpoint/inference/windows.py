@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from superpoint.inference.views import VIEWS, View
 from superpoint.tiles import Window
 from superpoint.training.patches import lattice, padded
 from superpoint.training.recipe import STRIDE
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,10 @@ def predict_window(
     overlap: int,
     batch_size: int = 8,
     device: str | torch.device = "cpu",
+    views: Sequence[View] = VIEWS["none"],
+    activate: Callable[[Tensor], Tensor] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the network's raw outputs for one window of a raster.
+    """Return a network's outputs for one window of a raster: of each pixel the mean over patches and views.
 
     The outputs of a pixel do not depend on the window it is asked for in, but for the last digits of floats:
     a network's arithmetic may differ between batches.
@@ -71,6 +75,11 @@ def predict_window(
         Patches computed at once.
     device : str or torch.device
         Where.
+    views : sequence of View
+        Ways to look at each patch; so many times the time.
+    activate : callable, optional
+        Makes of the raw outputs of a batch, (batch, classes, rows, cols), what the mean is taken of: probabilities,
+        as a rule. The raw outputs themselves by default.
 
     Returns
     -------
@@ -83,6 +92,8 @@ def predict_window(
         shape than asked for.
     """
     _check(window, shape, patch_size, overlap, batch_size)
+    if not views:
+        raise ValueError("views must name at least one view of a patch, got none")
     step = patch_size - overlap
     rows = _spans(window.row, window.n_rows, shape[0], patch_size, step)
     cols = _spans(window.col, window.n_cols, shape[1], patch_size, step)
@@ -94,44 +105,13 @@ def predict_window(
         cut = [
             image[:, row.start - read.row :, col.start - read.col :][:, :patch_size, :patch_size] for row, col in batch
         ]
-        outputs = _outputs(model, np.stack(cut), device)  # (batch, class, rows, cols)
+        outputs = _outputs(model, np.stack(cut), device, views, activate)  # (batch, class, rows, cols)
         if mean is None:
             mean = np.zeros((outputs.shape[1], *window.shape), np.float32)
         for (row, col), output in zip(batch, outputs, strict=True):
             _add(mean, window, row, col, output)
     assert mean is not None  # noqa: S101  # for the type checker: there is at least one place
     return mean
-
-
-def class_probabilities(outputs: NDArray[np.float32], *, are_logits: bool) -> NDArray[np.float32]:
-    """Return class probabilities for raw outputs.
-
-    Parameters
-    ----------
-    outputs : float32 array of shape (classes, rows, cols)
-        As `predict_window` returns them.
-    are_logits : bool
-        True after a cross-entropy: their softmax. False after a squared error, whose best answer is the probability
-        itself: what is negative counts as 0, and the rest is divided by its sum.
-
-    Returns
-    -------
-    float32 array of shape (classes, rows, cols)
-        Adding up to 1; all alike where no output of a squared error is positive.
-
-    Examples
-    --------
-    >>> class_probabilities(np.array([[[0.6]], [[0.2]], [[-0.1]]], np.float32), are_logits=False)[:, 0, 0].round(2)
-    array([0.75, 0.25, 0.  ], dtype=float32)
-    """
-    if are_logits:
-        shifted = np.exp(outputs - outputs.max(axis=0))
-        return np.asarray(shifted / shifted.sum(axis=0), np.float32)
-    positive = np.maximum(outputs, 0)
-    total = positive.sum(axis=0)
-    return np.where(total > 0, positive / np.where(total > 0, total, 1), np.float32(1 / len(outputs))).astype(
-        np.float32
-    )
 
 
 def _add(mean: NDArray[np.float32], window: Window, row: _Span, col: _Span, output: NDArray[np.float32]) -> None:
@@ -146,18 +126,34 @@ def _add(mean: NDArray[np.float32], window: Window, row: _Span, col: _Span, outp
     mean[:, *seen] += output[:, rows, cols] * shares
 
 
-def _outputs(model: nn.Module, images: NDArray[np.float32], device: str | torch.device) -> NDArray[np.float32]:
+def _outputs(
+    model: nn.Module,
+    images: NDArray[np.float32],
+    device: str | torch.device,
+    views: Sequence[View],
+    activate: Callable[[Tensor], Tensor] | None,
+) -> NDArray[np.float32]:
+    """Return the mean outputs of some patches over views of them."""
     was_training = model.training
     model.to(device).eval()
     try:
         with torch.inference_mode():
-            outputs = model(torch.from_numpy(images).to(device))  # (batch, class, rows, cols)
+            batch = torch.from_numpy(images).to(device)  # (batch, band, rows, cols)
+            seen = (view.undo(_look(model, view.see(batch), activate)) for view in views)
+            total = next(seen)
+            for outputs in seen:
+                total = total + outputs
     finally:
         model.train(was_training)
-    if outputs.ndim != images.ndim or outputs.shape[2:] != images.shape[2:]:
-        raise ValueError(f"a model keeps rows and cols, got {tuple(outputs.shape)} for {images.shape}")
-    array: NDArray[np.float32] = outputs.float().cpu().numpy()
-    return array
+    mean: NDArray[np.float32] = (total / len(views)).float().cpu().numpy()
+    return mean
+
+
+def _look(model: nn.Module, batch: Tensor, activate: Callable[[Tensor], Tensor] | None) -> Tensor:
+    outputs: Tensor = model(batch)  # (batch, class, rows, cols)
+    if outputs.ndim != batch.ndim or outputs.shape[2:] != batch.shape[2:]:
+        raise ValueError(f"a model keeps rows and cols, got {tuple(outputs.shape)} for {tuple(batch.shape)}")
+    return activate(outputs) if activate else outputs
 
 
 def _spans(first: int, n_pixels: int, length: int, size: int, step: int) -> list[_Span]:
