@@ -1,11 +1,15 @@
 """Memory and time of the losses, forward and backward, against the form with a one-hot image that autograd takes apart.
 
     python benchmarks/losses.py [--shape 8 6 512 512] [--labelled 0.1] [--device cuda] [--repeats 5]
+    python benchmarks/losses.py --step [--shape 4 6 256 256] [--encoder resnet18]
 
 Peak memory is what stands beside the outputs and labels at the worst moment, their gradient included: on a CPU the
 process's largest resident set (Linux), on a GPU what PyTorch allocated. The forms take turns; times are medians, of CPU
 seconds on one thread or of seconds on a GPU, so that a busy machine does not blur them. All forms of a loss must agree
 to 1e-4.
+
+`--step` instead prints the share of each loss in a training step, forward and backward: the loss on a network's outputs
+over that and the network, a U-Net of three bands on a gradient at hand; without optimizer and data. They take turns.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import ctypes
 import re
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +34,17 @@ from superpoint.losses import (
     superpixel_consistency,
     weighted_masked_mse,
 )
+from superpoint.models import build_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     Form = Callable[[Tensor], Tensor]
 
 IGNORE, MIB, GAMMA, SIDE = 255, 2**20, 2.0, 32
+NETWORK = "network, forward and backward"
 M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
@@ -48,9 +55,37 @@ def main() -> None:
     parser.add_argument("--labelled", type=float, default=0.1, help="share of labelled pixels")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--step", action="store_true", help="the share of a training step")
+    parser.add_argument("--encoder", default="resnet18", help="of the U-Net of --step")
     given = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    if given.step:
+        print_shares(given)
+    else:
+        print_forms(given)
+
+
+def print_shares(given: argparse.Namespace) -> None:
+    """Print the time of each loss and its share of a training step."""
+    n_batch, n_classes, *sides = given.shape
+    network = build_model("unet", encoder=given.encoder, bands=3, n_classes=n_classes).to(given.device).train()
+    images = torch.randn(n_batch, 3, *sides, device=given.device)
+    outputs = network(images).detach()
+    slopes = torch.randn_like(outputs)
+    losses = {name: forms["ours"] for name, forms in all_forms(*targets(outputs, given.labelled)).items()}
+    steps = {name: partial(step, outputs, run) for name, run in losses.items()}
+    times = median_seconds({NETWORK: lambda: network(images).backward(slopes), **steps}, given.repeats, given.device)
+    print(f"U-Net {given.encoder}, images {tuple(images.shape)}, {given.labelled:.0%} labelled, {given.device}\n")
+    print("| | ms | of a step |")
+    print("|---|---:|---:|")
+    print(f"| {NETWORK} | {times[NETWORK] * 1e3:.0f} | |")
+    for name in losses:
+        print(f"| {name} | {times[name] * 1e3:.1f} | {times[name] / (times[name] + times[NETWORK]):.2%} |")
+
+
+def print_forms(given: argparse.Namespace) -> None:
+    """Print memory and time of each form of each loss."""
     # What is freed goes back to the system at once, and the resident set is what is in use; costly, so not for times.
     ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, 2**16)
     outputs = torch.randn(given.shape, device=given.device)
@@ -64,7 +99,8 @@ def main() -> None:
     peaks = {name: {form: peak_mib(outputs, run) for form, run in forms.items()} for name, forms in losses.items()}
     ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, 2**25)
     for name, forms in losses.items():
-        times = median_seconds(outputs, forms, given.repeats)
+        steps = {form: partial(step, outputs, run) for form, run in forms.items()}
+        times = median_seconds(steps, given.repeats, given.device)
         for form, peak in peaks[name].items():
             ratios = f"{peak / peaks[name]['ours']:.1f} | {times[form] / times['ours']:.2f}"
             print(f"| {name} | {form} | {peak:.0f} | {peak / size:.1f} | {times[form] * 1e3:.0f} | {ratios} |")
@@ -145,25 +181,26 @@ def check(outputs: Tensor, forms: dict[str, Form]) -> None:
 
 
 def step(outputs: Tensor, run: Form) -> None:
-    """Run one form forward and backward, wait until it is done and forget the gradient."""
+    """Run one form forward and backward and forget the gradient."""
     traced = outputs.detach().requires_grad_()
     # Not backward(): at a leaf it may copy the gradient, which within a network goes on to the layer before.
     torch.autograd.grad(run(traced), traced)
-    if outputs.is_cuda:
-        torch.cuda.synchronize()
 
 
-def median_seconds(outputs: Tensor, forms: dict[str, Form], repeats: int) -> dict[str, float]:
-    """Return the median time of each form; they take turns."""
-    clock = time.perf_counter if outputs.is_cuda else time.process_time
-    seconds: dict[str, list[float]] = {form: [] for form in forms}
+def median_seconds(runs: Mapping[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
+    """Return the median time of each run; they take turns."""
+    on_gpu = torch.device(device).type == "cuda"
+    clock = time.perf_counter if on_gpu else time.process_time
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):  # the first one warms up
-        for form, run in forms.items():
+        for name, run in runs.items():
             started = clock()
-            step(outputs, run)
+            run()
+            if on_gpu:
+                torch.cuda.synchronize()
             if repeat:
-                seconds[form].append(clock() - started)
-    return {form: statistics.median(values) for form, values in seconds.items()}
+                seconds[name].append(clock() - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def peak_mib(outputs: Tensor, run: Form) -> float:

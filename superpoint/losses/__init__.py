@@ -7,21 +7,13 @@ whatever the precision of the outputs, no step depends on how many pixels are la
 deterministic form, so that mixed precision, `torch.compile` and `torch.use_deterministic_algorithms` change nothing.
 """
 
-from superpoint.losses.build import LOSSES, LossSettings, build_loss, parse_losses
-from superpoint.losses.consistency import superpixel_consistency
-from superpoint.losses.entropy import partial_cross_entropy, partial_focal
-from superpoint.losses.overlap import dice_loss, lovasz_softmax
-from superpoint.losses.squares import Normalize, Weighting, weighted_masked_mse
-from superpoint.losses.terms import (
-    Dice,
-    Loss,
-    LossSum,
-    LovaszSoftmax,
-    PartialCrossEntropy,
-    PartialFocal,
-    SuperpixelConsistency,
-    WeightedMaskedMSE,
-)
+from superpoint.losses.build import LOSSES, build_loss, parse_losses
+from superpoint.losses.consistency import SuperpixelConsistency, superpixel_consistency
+from superpoint.losses.entropy import PartialCrossEntropy, PartialFocal, partial_cross_entropy, partial_focal
+from superpoint.losses.loss import Loss, LossSum
+from superpoint.losses.overlap import Dice, LovaszSoftmax, dice_loss, lovasz_softmax
+from superpoint.losses.settings import LossSettings, Normalize, Weighting
+from superpoint.losses.squares import WeightedMaskedMSE, weighted_masked_mse
 
 __all__ = [
     "LOSSES",

@@ -7,61 +7,25 @@ spaces do not matter.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from superpoint.errors import InputError
-from superpoint.losses.entropy import check_gamma
-from superpoint.losses.overlap import check_smoothing
-from superpoint.losses.squares import Normalize, Weighting, check_choice
+from superpoint.losses.consistency import SuperpixelConsistency
+from superpoint.losses.entropy import PartialCrossEntropy, PartialFocal
+from superpoint.losses.loss import LossSum
+from superpoint.losses.overlap import Dice, LovaszSoftmax
+from superpoint.losses.settings import LossSettings, shares_tensor
+from superpoint.losses.squares import WeightedMaskedMSE
 from superpoint.losses.targets import inverse_frequencies
-from superpoint.losses.terms import (
-    Dice,
-    Loss,
-    LossSum,
-    LovaszSoftmax,
-    PartialCrossEntropy,
-    PartialFocal,
-    SuperpixelConsistency,
-    WeightedMaskedMSE,
-    shares_tensor,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from superpoint.losses.loss import Loss
+    from superpoint.losses.settings import Normalize, Weighting
+
 TERM = re.compile(r"(?:(?P<factor>(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)\s*\*)?\s*(?P<name>[^\s*]+)", re.IGNORECASE)
 PER_CHANNEL = "weighted-masked-mse"  # the only loss with a weight for each channel
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossSettings:
-    """What losses can be told; each takes what it has a use for."""
-
-    normalize: Normalize = "all"
-    """What the weighted masked MSE is divided by; the other losses are always means over labelled pixels."""
-    weighting: Weighting | None = None
-    """What the class frequencies divide: `own-class` each pixel's loss, in cross-entropy, focal loss and MSE;
-    `per-channel` each channel's, in MSE alone. As published if None: MSE per channel, the others unweighted."""
-    class_weights: tuple[float, ...] | None = None
-    """Factor of each class's pixels in cross-entropy and focal loss, in place of a weighting."""
-    gamma: float = 2.0
-    """How much less the focal loss counts a pixel that is right already."""
-    smoothing: float = 0.0
-    """Added above and below in the Dice loss."""
-
-    def __post_init__(self) -> None:
-        check_choice("normalize", self.normalize, get_args(Normalize))
-        if self.weighting is not None:
-            check_choice("weighting", self.weighting, get_args(Weighting))
-        if self.weighting is not None and self.class_weights is not None:
-            raise InputError(f"class_weights stand in place of a weighting: leave out one, got both ({self.weighting})")
-        if self.class_weights is not None:
-            shares_tensor(self.class_weights, "class weights are numbers")
-        check_gamma(self.gamma)
-        check_smoothing(self.smoothing)
-
-
 LOSSES: dict[str, Callable[[Sequence[float], LossSettings], Loss]] = {
     "dice": lambda _frequencies, settings: Dice(settings.smoothing),
     "lovasz-softmax": lambda _frequencies, _settings: LovaszSoftmax(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, override
 
 import torch
 
-from superpoint.losses.softmaxes import shares_of, with_gradient
-from superpoint.losses.targets import check_shapes
+from superpoint.losses.loss import Loss
+from superpoint.losses.softmaxes import loss_of_shares
+from superpoint.losses.targets import check_shapes, wide_type
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +28,8 @@ def superpixel_consistency(outputs: Tensor, superpixels: Tensor) -> Tensor:
 
     Parameters
     ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-        Raw outputs of a network (logits).
+    outputs
+        As of every `Loss`; logits.
     superpixels : integer tensor of shape (batch, rows, cols)
         Label maps of the patches: ids of any kind up to 2**32 - 1, 0 for nodata, which does not count.
 
@@ -48,24 +49,36 @@ def superpixel_consistency(outputs: Tensor, superpixels: Tensor) -> Tensor:
        Classification. IEEE JSTARS 16. :doi:`10.1109/JSTARS.2023.3265365`
     """
     check_shapes(outputs, superpixels, "superpixels")
-    with torch.no_grad():
-        ids = superpixels.to(torch.int64)
-        inside = ids > 0
-        shares = shares_of(outputs, inside)  # (batch, class, rows, cols)
-        members = _numbered(ids)  # (batch * rows * cols,)
-        sizes = _sums(torch.ones_like(members, dtype=shares.dtype), members)
-        # 1 / n of each pixel's superpixel: over all pixels inside these add up to the number of superpixels.
-        weights = (1 / sizes[members]).reshape(ids.shape).mul_(inside)
-        weights = weights / weights.sum().clamp(min=1)
-        slopes, values = torch.empty_like(shares), []
-        for c in range(shares.shape[1]):
-            share = shares[:, c].flatten()
-            means = _sums(share, members).div_(sizes.clamp(min=1))
-            deviations = (share - means[members]).reshape(ids.shape)
-            values.append((deviations.square() * weights).sum())
-            # The mean moves with its pixels, but deviations add up to 0: its part of the slope does too.
-            slopes[:, c] = deviations.mul_(weights).mul_(2)
-    return with_gradient(outputs, torch.stack(values).sum(), shares, slopes)
+    ids = superpixels.to(torch.int64)
+    inside = ids > 0
+    members = _numbered(ids)  # (batch * rows * cols,)
+    sizes = _sums(torch.ones_like(members, dtype=wide_type(outputs)), members)
+    # 1 / n of each pixel's superpixel: over all pixels inside these add up to the number of superpixels.
+    weights = (1 / sizes[members]).reshape(ids.shape).mul_(inside)
+    weights = weights / weights.sum().clamp(min=1)
+
+    def part(_: int, share: Tensor) -> tuple[Tensor, Tensor]:
+        means = _sums(share.flatten(), members).div_(sizes.clamp(min=1))
+        deviations = share - means[members].reshape(ids.shape)  # (batch, rows, cols)
+        value = (deviations.square() * weights).sum()
+        # The mean moves with its pixels, but deviations add up to 0: its part of the slope does too.
+        return value, deviations.mul_(weights).mul_(2)
+
+    return loss_of_shares(outputs, inside, part)
+
+
+class SuperpixelConsistency(Loss):
+    """`superpixel_consistency`, which looks at superpixels and not at labels."""
+
+    needs_superpixels = True
+
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, superpixels: Tensor | None = None) -> Tensor:
+        if superpixels is None:
+            raise ValueError(
+                "superpixel-consistency is called with (outputs, labels, superpixels): no superpixels given"
+            )
+        return superpixel_consistency(outputs, superpixels)
 
 
 def _numbered(ids: Tensor) -> Tensor:

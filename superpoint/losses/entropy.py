@@ -6,23 +6,19 @@ is computed afresh in the memory of the gradient: a log-softmax kept for it woul
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, override
 
 import torch
 from torch.autograd import Function
 
 from superpoint.classes import IGNORE
-from superpoint.errors import InputError
-from superpoint.losses.targets import (
-    at_labels,
-    check_classes,
-    check_shapes,
-    labelled_pixels,
-    subtract_one_hot,
-    wide_type,
-)
+from superpoint.losses.loss import Loss
+from superpoint.losses.settings import check_gamma, shares_tensor
+from superpoint.losses.targets import at_labels, check_classes, labelled_pixels, subtract_one_hot, wide_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from superpoint.losses.targets import Context
@@ -35,27 +31,7 @@ def partial_cross_entropy(
 ) -> Tensor:
     """Return the cross-entropy of the labelled pixels, summed and divided by their number.
 
-    Parameters
-    ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-        Raw outputs of a network (logits).
-    labels : integer tensor of shape (batch, rows, cols)
-        Class values from 0, or `ignore`.
-    weights : float tensor of shape (classes,), optional
-        Factor of each class's pixels. The divisor stays the number of labelled pixels, where
-        `torch.nn.functional.cross_entropy` divides by the sum of their weights.
-    ignore : int
-        The label of an unlabelled pixel.
-
-    Returns
-    -------
-    float32 or float64 tensor of shape ()
-        0, with zero gradient, where nothing is labelled.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit together.
+    It is `partial_focal` with gamma 0, to the last bit, which explains the parameters.
     """
     return partial_focal(outputs, labels, gamma=0, weights=weights, ignore=ignore)
 
@@ -70,22 +46,19 @@ def partial_focal(
 
     Parameters
     ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-        Raw outputs of a network (logits).
-    labels : integer tensor of shape (batch, rows, cols)
-        Class values from 0, or `ignore`.
+    outputs, labels
+        As of every `Loss`; the outputs are logits.
     gamma : float
-        How much less a pixel counts that is right already, 0 or more. At 0 this is `partial_cross_entropy`, to the
-        last bit.
+        How much less a pixel counts that is right already, 0 or more.
     weights : float tensor of shape (classes,), optional
-        Factor of each class's pixels. The divisor stays the number of labelled pixels.
+        Factor of each class's pixels. The divisor stays the number of labelled pixels, where
+        `torch.nn.functional.cross_entropy` divides by the sum of their weights.
     ignore : int
         The label of an unlabelled pixel.
 
     Returns
     -------
     float32 or float64 tensor of shape ()
-        0, with zero gradient, where nothing is labelled.
 
     Raises
     ------
@@ -100,8 +73,7 @@ def partial_focal(
        ICCV. :doi:`10.1109/ICCV.2017.324`
     """
     check_gamma(gamma)
-    check_shapes(outputs, labels)
-    labelled, count = labelled_pixels(labels, ignore)
+    labelled, count = labelled_pixels(outputs, labels, ignore)
     own: Tensor = _OwnLogShares.apply(outputs, labels, labelled)  # (batch, rows, cols)
     losses = -own
     if gamma > 0:
@@ -110,6 +82,44 @@ def partial_focal(
         check_classes(outputs, weights, "class weights")
         losses = losses * at_labels(weights.to(own), labels, labelled)
     return losses.sum() / count
+
+
+class PartialFocal(Loss):
+    """`partial_focal`, with class weights if given.
+
+    Parameters
+    ----------
+    gamma : float
+        As of `partial_focal`.
+    weights : sequence of float, optional
+        Factor of each class's pixels; not negative, and at least one above 0.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, gamma: float = 2.0, weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        check_gamma(gamma)
+        self.gamma = gamma
+        tensor = None if weights is None else shares_tensor(weights, "class weights are numbers")
+        self.register_buffer("weights", tensor, persistent=False)
+
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, superpixels: Tensor | None = None) -> Tensor:
+        return partial_focal(outputs, labels, gamma=self.gamma, weights=self.weights)
+
+
+class PartialCrossEntropy(PartialFocal):
+    """`partial_cross_entropy`, with class weights if given.
+
+    Parameters
+    ----------
+    weights : sequence of float, optional
+        As of `PartialFocal`.
+    """
+
+    def __init__(self, weights: Sequence[float] | None = None) -> None:
+        super().__init__(0.0, weights)
 
 
 class _OwnLogShares(Function):
@@ -130,9 +140,3 @@ class _OwnLogShares(Function):
         subtract_one_hot(gradient, labels)
         gradient.mul_(-factors.unsqueeze(1)).masked_fill_(~labelled.unsqueeze(1), 0.0)
         return gradient.to(outputs.dtype), None, None
-
-
-def check_gamma(gamma: float) -> None:
-    """Raise InputError unless gamma is a finite number of 0 or more."""
-    if not 0 <= gamma < float("inf"):
-        raise InputError(f"gamma of the focal loss is a number of 0 or more, got {gamma}")

@@ -6,16 +6,19 @@ a labelled pixel in the batch has no say of its own, but what is wrongly predict
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, override
 
 import torch
 
 from superpoint.classes import IGNORE
-from superpoint.errors import InputError
-from superpoint.losses.softmaxes import shares_of, with_gradient
-from superpoint.losses.targets import check_shapes, labelled_pixels
+from superpoint.losses.loss import Loss
+from superpoint.losses.settings import check_smoothing
+from superpoint.losses.softmaxes import loss_of_shares
+from superpoint.losses.targets import labelled_pixels, wide_type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -27,10 +30,8 @@ def dice_loss(outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0, ignore
 
     Parameters
     ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-        Raw outputs of a network (logits).
-    labels : integer tensor of shape (batch, rows, cols)
-        Class values from 0, or `ignore`.
+    outputs, labels
+        As of every `Loss`; the outputs are logits.
     smoothing : float
         Added above and below, 0 or more. The paper has none, and none is needed: a class that counts has a pixel. With
         some, a class of few pixels pulls less.
@@ -40,7 +41,7 @@ def dice_loss(outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0, ignore
     Returns
     -------
     float32 or float64 tensor of shape ()
-        From 0 to 1; 0, with zero gradient, where nothing is labelled.
+        From 0 to 1.
 
     Raises
     ------
@@ -55,20 +56,36 @@ def dice_loss(outputs: Tensor, labels: Tensor, *, smoothing: float = 0.0, ignore
        Medical Image Segmentation. 3DV. :doi:`10.1109/3DV.2016.79`
     """
     check_smoothing(smoothing)
-    check_shapes(outputs, labels)
-    with torch.no_grad():
-        labelled, _ = labelled_pixels(labels, ignore)
-        shares = shares_of(outputs, labelled)  # (batch, class, rows, cols)
-        present = _present(labels, labelled, shares)  # (class,)
-        slopes, values = torch.empty_like(shares), []
-        for c in range(shares.shape[1]):
-            share, truth = shares[:, c], (labelled & (labels == c)).to(shares)  # (batch, rows, cols)
-            above = 2 * (share * truth).sum() + smoothing
-            below = (share.square().sum() + truth.sum() + smoothing).clamp(min=1)
-            # (above / below)' = (2 truth - 2 share * above / below) / below
-            slopes[:, c] = truth.sub_(share * (above / below)).mul_(-2 / below * present[c])
-            values.append((1 - above / below) * present[c])
-    return with_gradient(outputs, torch.stack(values).sum(), shares, slopes)
+    labelled, _ = labelled_pixels(outputs, labels, ignore)
+
+    def part(share: Tensor, members: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        truth = members.to(share)
+        above = 2 * (share * truth).sum() + smoothing
+        below = (share.square().sum() + truth.sum() + smoothing).clamp(min=1)
+        # (above / below)' = (2 truth - 2 share * above / below) / below
+        slope = truth.sub_(share * (above / below)).mul_(-2 / below * weight)
+        return (1 - above / below) * weight, slope
+
+    return _mean_over_classes(outputs, labels, labelled, part)
+
+
+class Dice(Loss):
+    """`dice_loss`.
+
+    Parameters
+    ----------
+    smoothing : float
+        As of `dice_loss`.
+    """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        super().__init__()
+        check_smoothing(smoothing)
+        self.smoothing = smoothing
+
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, superpixels: Tensor | None = None) -> Tensor:
+        return dice_loss(outputs, labels, smoothing=self.smoothing)
 
 
 def lovasz_softmax(outputs: Tensor, labels: Tensor, *, ignore: int = IGNORE) -> Tensor:
@@ -80,17 +97,15 @@ def lovasz_softmax(outputs: Tensor, labels: Tensor, *, ignore: int = IGNORE) -> 
 
     Parameters
     ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-        Raw outputs of a network (logits).
-    labels : integer tensor of shape (batch, rows, cols)
-        Class values from 0, or `ignore`.
+    outputs, labels
+        As of every `Loss`; the outputs are logits.
     ignore : int
         The label of an unlabelled pixel.
 
     Returns
     -------
     float32 or float64 tensor of shape ()
-        From 0 to 1; 0, with zero gradient, where nothing is labelled.
+        From 0 to 1.
 
     Raises
     ------
@@ -102,30 +117,39 @@ def lovasz_softmax(outputs: Tensor, labels: Tensor, *, ignore: int = IGNORE) -> 
     .. [1] M. Berman, A. Rannen Triki, M. B. Blaschko (2018): The Lovasz-Softmax Loss: A Tractable Surrogate for the
        Optimization of the Intersection-Over-Union Measure in Neural Networks. CVPR. :doi:`10.1109/CVPR.2018.00464`
     """
-    check_shapes(outputs, labels)
-    with torch.no_grad():
-        labelled, _ = labelled_pixels(labels, ignore)
-        shares = shares_of(outputs, labelled)  # (batch, class, rows, cols)
-        present = _present(labels, labelled, shares)  # (class,)
-        # Compiled, shapes must not depend on the data, and all pixels are sorted.
-        kept = None if torch.compiler.is_compiling() else labelled.flatten().nonzero().squeeze(1)
-        slopes, values = torch.empty_like(shares), []
-        for c in range(shares.shape[1]):
-            truth = labelled & (labels == c)
-            errors = torch.where(truth, 1 - shares[:, c], shares[:, c])  # (batch, rows, cols)
-            growth = _jaccard_growth(errors, truth, labelled, kept).mul_(present[c])
-            values.append((errors * growth).sum())
-            slopes[:, c] = torch.where(truth, -growth, growth)
-    return with_gradient(outputs, torch.stack(values).sum(), shares, slopes)
+    labelled, _ = labelled_pixels(outputs, labels, ignore)
+    # Compiled, shapes must not depend on the data, and all pixels are sorted.
+    kept = None if torch.compiler.is_compiling() else labelled.flatten().nonzero().squeeze(1)
+
+    def part(share: Tensor, members: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        errors = torch.where(members, 1 - share, share)  # (batch, rows, cols)
+        growth = _jaccard_growth(errors, members, labelled, kept).mul_(weight)
+        return (errors * growth).sum(), torch.where(members, -growth, growth)
+
+    return _mean_over_classes(outputs, labels, labelled, part)
 
 
-def _present(labels: Tensor, labelled: Tensor, shares: Tensor) -> Tensor:
-    """Return 1 / (number of labelled classes) for a class labelled in the batch, else 0; shape (classes,)."""
-    counts = torch.stack([(labelled & (labels == c)).any() for c in range(shares.shape[1])]).to(shares.dtype)
-    return counts / counts.sum().clamp(min=1)
+class LovaszSoftmax(Loss):
+    """`lovasz_softmax`."""
+
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, superpixels: Tensor | None = None) -> Tensor:
+        return lovasz_softmax(outputs, labels)
 
 
-def _jaccard_growth(errors: Tensor, truth: Tensor, labelled: Tensor, kept: Tensor | None) -> Tensor:
+def _mean_over_classes(
+    outputs: Tensor,
+    labels: Tensor,
+    labelled: Tensor,
+    part: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> Tensor:
+    """Return the mean over the labelled classes of `part` (shares, pixels of the class, 1 / number of classes)."""
+    present = torch.stack([(labelled & (labels == c)).any() for c in range(outputs.shape[1])]).to(wide_type(outputs))
+    weights = present / present.sum().clamp(min=1)  # (class,)
+    return loss_of_shares(outputs, labelled, lambda c, share: part(share, labelled & (labels == c), weights[c]))
+
+
+def _jaccard_growth(errors: Tensor, members: Tensor, labelled: Tensor, kept: Tensor | None) -> Tensor:
     """Return by how much the Jaccard loss grows with each pixel, counted from the largest error; shape of `errors`.
 
     With I pixels of the class still to come and U in the union so far, a pixel of the class adds 1 / U and another one
@@ -136,16 +160,10 @@ def _jaccard_growth(errors: Tensor, truth: Tensor, labelled: Tensor, kept: Tenso
         order = torch.where(labelled, errors, -1.0).flatten().argsort(descending=True, stable=True)
     else:
         order = kept[errors.flatten()[kept].argsort(descending=True, stable=True)]
-    hits = truth.flatten()[order]
+    hits = members.flatten()[order]
     # Counted in integers, as cumulative sums of floats depend on the device.
     missed = hits.cumsum(0, dtype=torch.int32)
-    n_pixels = truth.sum(dtype=torch.int32)
+    n_pixels = members.sum(dtype=torch.int32)
     union = (n_pixels + torch.arange(1, len(hits) + 1, dtype=torch.int32, device=hits.device) - missed).to(errors.dtype)
     growth = torch.where(hits, 1 / union, (n_pixels - missed) / union / (union - 1).clamp(min=1))
     return torch.zeros_like(errors).flatten().scatter_(0, order, growth).reshape(errors.shape).mul_(labelled)
-
-
-def check_smoothing(smoothing: float) -> None:
-    """Raise InputError unless the smoothing is a finite number of 0 or more."""
-    if not 0 <= smoothing < float("inf"):
-        raise InputError(f"smoothing of the Dice loss is a number of 0 or more, got {smoothing}")

@@ -14,43 +14,37 @@ from torch.autograd import Function
 from superpoint.losses.targets import wide_type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from superpoint.losses.targets import Context
 
 
-def shares_of(outputs: Tensor, where: Tensor) -> Tensor:
-    """Return the softmax of the outputs, 0 where `where` is False, whatever stands there.
+def loss_of_shares(outputs: Tensor, where: Tensor, part: Callable[[int, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the sum of what `part` makes of each class's shares, as a function of `outputs`.
 
     Parameters
     ----------
     outputs : float tensor of shape (batch, classes, rows, cols)
     where : bool tensor of shape (batch, rows, cols)
+        The pixels that count: the shares of others are 0, whatever stands there, and so is their gradient.
+    part : callable
+        Given a class and its shares (batch, rows, cols), returns its part of the loss, of shape (), and the slope
+        of that part by each share (batch, rows, cols).
 
     Returns
     -------
-    float32 or float64 tensor of shape (batch, classes, rows, cols)
+    float32 or float64 tensor of shape ()
     """
-    return outputs.softmax(dim=1, dtype=wide_type(outputs)).masked_fill_(~where.unsqueeze(1), 0.0)
-
-
-def with_gradient(outputs: Tensor, value: Tensor, shares: Tensor, slopes: Tensor) -> Tensor:
-    """Return `value` as a function of `outputs`, given its slope by each share.
-
-    Parameters
-    ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-    value : float tensor of shape ()
-    shares : float tensor of shape (batch, classes, rows, cols)
-        Softmax of the outputs, 0 at pixels that do not count.
-    slopes : float tensor of shape (batch, classes, rows, cols)
-        Derivative of the value by each share; overwritten.
-
-    Returns
-    -------
-    float tensor of shape ()
-    """
-    return _Known.apply(outputs, value, _through_softmax(shares, slopes))  # type: ignore[no-any-return]
+    with torch.no_grad():
+        shares = outputs.softmax(dim=1, dtype=wide_type(outputs)).masked_fill_(~where.unsqueeze(1), 0.0)
+        slopes, values = torch.empty_like(shares), []  # (batch, class, rows, cols)
+        for c in range(shares.shape[1]):
+            value, slopes[:, c] = part(c, shares[:, c])
+            values.append(value)
+        gradient = _through_softmax(shares, slopes)
+    return _Known.apply(outputs, torch.stack(values).sum(), gradient)  # type: ignore[no-any-return]
 
 
 def _through_softmax(shares: Tensor, slopes: Tensor) -> Tensor:

@@ -6,17 +6,17 @@ and a few arrays of one value a pixel, never a one-hot image.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, override
 
 import torch
 from torch.autograd import Function
 
 from superpoint.classes import IGNORE
-from superpoint.errors import InputError
+from superpoint.losses.loss import Loss
+from superpoint.losses.settings import Normalize, Weighting, check_normalize, check_weighting, shares_tensor
 from superpoint.losses.targets import (
     at_labels,
     check_classes,
-    check_shapes,
     inverse_frequencies,
     labelled_pixels,
     subtract_one_hot,
@@ -24,12 +24,11 @@ from superpoint.losses.targets import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from superpoint.losses.targets import Context
-
-Normalize = Literal["all", "labelled"]
-Weighting = Literal["per-channel", "own-class"]
 
 
 def weighted_masked_mse(
@@ -54,10 +53,8 @@ def weighted_masked_mse(
 
     Parameters
     ----------
-    outputs : float tensor of shape (batch, classes, rows, cols)
-        Raw outputs of a network.
-    labels : integer tensor of shape (batch, rows, cols)
-        Class values from 0, or `ignore`.
+    outputs, labels
+        As of every `Loss`.
     frequencies : float tensor of shape (classes,)
         Share of each class among the labelled pixels of the training set. The channel of a class with
         frequency 0 is left out; of the own class, its pixels are.
@@ -72,7 +69,6 @@ def weighted_masked_mse(
     Returns
     -------
     float32 or float64 tensor of shape ()
-        0, with zero gradient, where nothing is labelled.
 
     Raises
     ------
@@ -87,11 +83,10 @@ def weighted_masked_mse(
     >>> float(weighted_masked_mse(outputs, torch.zeros(1, 1, 1), torch.tensor([0.25, 0.75])))
     0.5
     """
-    check_choice("normalize", normalize, get_args(Normalize))
-    check_choice("weighting", weighting, get_args(Weighting))
-    check_shapes(outputs, labels)
+    check_normalize(normalize)
+    check_weighting(weighting)
+    labelled, count = labelled_pixels(outputs, labels, ignore)
     check_classes(outputs, frequencies, "frequencies")
-    labelled, count = labelled_pixels(labels, ignore)
     weights = inverse_frequencies(frequencies.to(outputs.device, wide_type(outputs)))  # (class,)
     if weighting == "own-class":
         pixels, channels = at_labels(weights, labels, labelled), torch.ones_like(weights)
@@ -99,6 +94,42 @@ def weighted_masked_mse(
         pixels, channels = labelled.to(weights), weights
     total: Tensor = _WeightedSquares.apply(outputs, labels, pixels, channels)
     return total / (outputs.numel() if normalize == "all" else count * outputs.shape[1])
+
+
+class WeightedMaskedMSE(Loss):
+    """`weighted_masked_mse` with the class frequencies of a training set.
+
+    Parameters
+    ----------
+    frequencies : sequence of float
+        Share of each class among the labelled pixels; not negative, and at least one above 0.
+    normalize, weighting
+        As of `weighted_masked_mse`.
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self,
+        frequencies: Sequence[float],
+        *,
+        normalize: Normalize = "all",
+        weighting: Weighting = "per-channel",
+    ) -> None:
+        super().__init__()
+        check_normalize(normalize)
+        check_weighting(weighting)
+        self.normalize: Normalize = normalize
+        self.weighting: Weighting = weighting
+        # Not in the state dict: the recipe holds the frequencies, and one place is enough.
+        values = shares_tensor(frequencies, "class frequencies are shares")
+        self.register_buffer("frequencies", values, persistent=False)
+
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, superpixels: Tensor | None = None) -> Tensor:
+        return weighted_masked_mse(
+            outputs, labels, self.frequencies, normalize=self.normalize, weighting=self.weighting
+        )
 
 
 class _WeightedSquares(Function):
@@ -125,9 +156,3 @@ def _residuals(outputs: Tensor, labels: Tensor, pixels: Tensor) -> Tensor:
     residuals = torch.where((pixels > 0).unsqueeze(1), outputs, 0.0).to(pixels.dtype)  # (batch, class, rows, cols)
     subtract_one_hot(residuals, labels)
     return residuals
-
-
-def check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
-    """Raise InputError with the list unless `given` is one of `known`."""
-    if given not in known:
-        raise InputError(f"unknown {what} {given!r}; known: {', '.join(known)}")

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
         dtype: torch.dtype
 
 
-def labelled_pixels(labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
+def labelled_pixels(outputs: Tensor, labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
     """Return where a label is known, and how many such pixels there are, at least 1.
 
     Parameters
     ----------
+    outputs : tensor of shape (batch, classes, rows, cols)
     labels : tensor of shape (batch, rows, cols)
         Class values, or `ignore`.
     ignore : int
@@ -32,7 +33,13 @@ def labelled_pixels(labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:
     labelled : bool tensor of shape (batch, rows, cols)
     count : integer tensor of shape ()
         What a sum over labelled pixels can always be divided by.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
     """
+    check_shapes(outputs, labels)
     labelled = labels != ignore
     return labelled, labelled.sum().clamp(min=1)
 

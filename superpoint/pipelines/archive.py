@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -102,6 +103,9 @@ class Entry:
         self.update(n_computed=self.n_computed, seconds=seconds, finished=now_text(), **fields)
 
 
+MOST_ALIKE = 3  # rasters that are warned of by name for the same reason
+
+
 class Archive:
     """A run over many rasters."""
 
@@ -114,6 +118,7 @@ class Archive:
         self._n_tiles = self._n_tiles_done = self._n_tiles_failed = 0
         self._megapixels = self._expected = 0.0
         self._began = time.monotonic()
+        self._warned: Counter[str] = Counter()
 
     @property
     def is_single(self) -> bool:
@@ -132,6 +137,19 @@ class Archive:
         outcome = attempt(lambda: self.folder.write_row(row), PATIENCE)
         if outcome.error is not None:
             raise outcome.error
+
+    def warn(self, sentence: str, raster: str) -> None:
+        """Warn of something about a raster; of many rasters alike, of the first few."""
+        kind = sentence.replace(raster, "")
+        self._warned[kind] += 1
+        if self._warned[kind] <= MOST_ALIKE:
+            log.warning("%s", sentence)
+
+    def tell_of_the_rest(self) -> None:
+        """Say how many rasters more there were of each kind that was warned of."""
+        for kind, count in self._warned.items():
+            if count > MOST_ALIKE:
+                log.warning("%d more rasters alike: ...%s", count - MOST_ALIKE, kind)
 
     def expect(self, *, n_tiles: int, n_tiles_done: int, megapixels: float) -> None:
         """Take in a raster that was opened: its tiles, those done already, and what is to be computed."""
@@ -225,6 +243,7 @@ def archive_run(
     try:
         with live_progress(command) as shown, _heartbeat(archive, shown):
             yield archive
+        archive.tell_of_the_rest()
         state = "quarantined" if archive.failures else "done"
     except KeyboardInterrupt:
         state = "stopped"

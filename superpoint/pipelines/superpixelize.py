@@ -194,7 +194,7 @@ def _tiles(ready: Ready, entry: Entry) -> Work:
 def _introduce(ready: Ready, entry: Entry) -> None:
     plan, grid = ready.plan, ready.plan.grid
     for warning in plan.warnings:
-        log.warning("%s", warning)
+        entry.archive.warn(warning, plan.raster.path)
     entry.update(
         path=ready.group.path,
         rows=grid.shape[0],

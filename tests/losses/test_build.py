@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from batches import batch, label_maps, tensors
+from batches import IGNORE, batch, label_maps, tensors
 
 from superpoint.errors import InputError
 from superpoint.losses import (
@@ -85,6 +85,20 @@ def test_own_class_weighting_divides_each_pixels_loss_by_its_class_frequency() -
     inverse = 1 / torch.tensor(SHARES)
     loss = build_loss("partial-focal", frequencies=SHARES, weighting="own-class", gamma=1.0)
     torch.testing.assert_close(loss(outputs, labels), partial_focal(outputs, labels, gamma=1.0, weights=inverse))
+
+
+@pytest.mark.parametrize("name", ["partial-cross-entropy", "partial-focal"])
+def test_by_own_class_the_pixels_of_a_class_without_frequency_are_left_out(name: str) -> None:
+    outputs, labels, _ = tensors(*batch(2))
+    loss = build_loss(name, frequencies=[0.5, 0.0, 0.3, 0.2], weighting="own-class")
+    traced = outputs.clone().requires_grad_()
+    value = loss(traced, labels)
+    value.backward()
+    rest = torch.where(labels == 1, IGNORE, labels)
+    n_labelled, n_rest = (labels != IGNORE).sum(), (rest != IGNORE).sum()
+    torch.testing.assert_close(value * n_labelled, loss(outputs, rest) * n_rest)
+    assert not traced.grad[(labels == 1).unsqueeze(1).expand_as(outputs)].any()
+    assert traced.grad.isfinite().all()
 
 
 def test_class_weights_reach_cross_entropy_and_focal_loss() -> None:

@@ -317,3 +317,12 @@ def test_seeds_share_the_labels_of_an_algorithm_that_draws_nothing(tmp_path: Pat
     settings = SuperpixelizeSettings(rasters=[raster], cache=tmp_path / "cache")
     first, other = (superpixelize(settings.model_copy(update={"seed": seed}))[0] for seed in (0, 7))
     assert (other.path, other.n_computed) == (first.path, 0)
+
+
+def test_many_rasters_alike_are_warned_of_once_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, _ = two_fields((40, 50), seed=0)
+    rasters = [write_raster(tmp_path / f"{number}.tif", image, crs=None) for number in range(6)]
+    superpixelize(SuperpixelizeSettings(rasters=rasters, cache=tmp_path / "cache"))
+    said = [line for line in caplog.text.splitlines() if "no CRS" in line]
+    assert len(said) == 4
+    assert said[-1].endswith("3 more rasters alike: ... has no CRS: working in pixel space")
