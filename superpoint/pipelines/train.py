@@ -74,7 +74,7 @@ def train(settings: TrainSettings) -> Training:
     started = time.perf_counter()
     needs_superpixels = check_loss(settings.loss, loss_settings(settings))
     accelerator = {"cuda": "gpu"}.get(settings.device, settings.device)
-    check_machine(accelerator, settings.precision, tensorboard=settings.tensorboard)
+    check_machine(accelerator, settings.precision, devices=settings.devices, tensorboard=settings.tensorboard)
     resume = _resume_from(settings)
     before = load_module(resume).recipe if resume is not None else None
     table = read_class_table(settings.classes) if settings.classes else None
@@ -107,7 +107,7 @@ def train(settings: TrainSettings) -> Training:
     judged = (
         LabelledPatches(validation, held_out.patches, patch_size=settings.patch, cores_only=True) if held_out else None
     )
-    n_steps = settings.epochs * -(-len(patches) // (settings.batch_size * settings.accumulate))
+    n_steps = settings.epochs * -(-len(patches) // (settings.batch_size * settings.devices * settings.accumulate))
     claim_folder(settings.out)
     if before is None:
         _clear(settings.out)

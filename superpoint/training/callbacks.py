@@ -70,10 +70,15 @@ class History(Callback):
         self.on_epoch = on_epoch
         self.rows: list[dict[str, float]] = []
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002  # Lightning's
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row."""
-        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        self.rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step} | metrics)
+        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        pl_module.log("learning_rate", rate, sync_dist=True)  # for TensorBoard
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()} | {"learning_rate": rate}
+        place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        self.rows.append(place | dict(sorted(metrics.items())))
+        if not trainer.is_global_zero:
+            return
         _replaced(self.path, self._write)
         if self.on_epoch is not None:
             self.on_epoch(self.rows[-1])
@@ -113,11 +118,13 @@ class Checkpoints(Checkpoint):
         is_best = miou > self.best_miou
         self.best_miou = miou if is_best else self.best_miou
         # The best one first: killed in between, a resume does this epoch again and so writes the last one again.
+        path = self.folder / (BEST if is_best else LAST)
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(_beside(path))  # writes nothing, but the others wait for it
+            return
+        _replaced(path, trainer.save_checkpoint)
         if is_best:
-            _replaced(self.folder / BEST, trainer.save_checkpoint)
-            _replaced(self.folder / LAST, lambda part: shutil.copyfile(self.folder / BEST, part))
-        else:
-            _replaced(self.folder / LAST, trainer.save_checkpoint)
+            _replaced(self.folder / LAST, lambda part: shutil.copyfile(path, part))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint keeps."""
@@ -131,6 +138,10 @@ class Checkpoints(Checkpoint):
 
 def _replaced(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside `path` and move it there, so that a kill leaves the old or the new one whole."""
-    part = path.with_name(f"{path.name}.part")
+    part = _beside(path)
     write(part)
     part.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")

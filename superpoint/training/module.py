@@ -15,6 +15,7 @@ from superpoint.metrics import SegmentationScores, confusion_matrix
 from superpoint.models import build_model
 from superpoint.training.criteria import loss_of, validation_loss_of
 from superpoint.training.radiometry import recoloured
+from superpoint.training.ranks import summed
 from superpoint.training.recipe import Recipe
 from superpoint.training.seeds import Purpose, derived_seed, generator
 
@@ -56,7 +57,7 @@ class SegmentationModule(pl.LightningModule):
                 bands=self.recipe.bands,
                 n_classes=len(self.recipe.classes),
                 weights=_weights_of(self.recipe, encoder_file) if pretrained else None,
-            )
+            ).to(memory_format=torch.channels_last)
         self.loss = loss_of(self.recipe)
         self.judge = validation_loss_of(self.recipe)
         # Not in the state dict: the recipe holds them, and one place is enough.
@@ -72,8 +73,9 @@ class SegmentationModule(pl.LightningModule):
         """Return raw outputs (batch, classes, rows, cols) for images (batch, bands, rows, cols)."""
         if self.recipe.input_mean:
             images = (images - self.input_mean) / self.input_std
-        outputs: Tensor = self.model(images)
-        return outputs
+        # Convolutions are faster where the channels of a pixel lie side by side; losses want them apart.
+        outputs: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        return outputs.contiguous()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the recipe's optimizer."""
@@ -90,7 +92,8 @@ class SegmentationModule(pl.LightningModule):
         InputError
             If the network cannot normalise a batch this small.
         """
-        seed, place = self.recipe.seed, self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        seed, batches = self.recipe.seed, self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        place = batches * self.trainer.world_size + self.trainer.global_rank
         images, *targets = moved_alike(batch, generator(seed, Purpose.AUGMENTATION, place))
         if self.recipe.radiometric:
             images = recoloured(images, self.recipe.radiometric, generator(seed, Purpose.RADIOMETRY, place))
@@ -106,7 +109,7 @@ class SegmentationModule(pl.LightningModule):
                 f"{self.recipe.patch_size} pixels: batch norm needs more; set batch_size to 2 or more and "
                 f"label at least 2 patches"
             ) from error
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -126,8 +129,10 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean IoU of the whole validation set as `val_miou`, and its mean loss as `val_loss`."""
-        self.log("val_miou", SegmentationScores(confusion=self.confusion).miou)
-        self.log("val_loss", self.loss_sum / max(1, self.n_judged))
+        self.confusion = summed(self.confusion, self.device)
+        loss_sum, n_judged = summed(np.array([self.loss_sum, self.n_judged]), self.device)
+        self.log("val_miou", SegmentationScores(confusion=self.confusion).miou, sync_dist=True)
+        self.log("val_loss", float(loss_sum / max(1, n_judged)), sync_dist=True)
 
 
 def _weights_of(recipe: Recipe, encoder_file: Path | None) -> str | None:

@@ -6,7 +6,7 @@ import logging
 import signal
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
@@ -20,9 +20,15 @@ TERMINATED = 128 + signal.SIGTERM  # how a shell reports a program that SIGTERM 
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Keep Lightning's words off the console, and undo what it sets in PyTorch for the whole process."""
-    logger = logging.getLogger("lightning.pytorch")
-    level, deterministic = logger.level, torch.get_deterministic_debug_mode()
-    logger.setLevel(logging.ERROR)
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("lightning.pytorch", "lightning.fabric"))}
+    deterministic = torch.get_deterministic_debug_mode()
+    determinism: Any = torch.utils.deterministic  # its types do not know its one switch
+    fills = determinism.fill_uninitialized_memory
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
+    # With deterministic algorithms PyTorch also writes NaN into all memory that nobody should read: a safeguard, at the
+    # price of a share of each step.
+    determinism.fill_uninitialized_memory = False
     try:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             # What the user chose: the number of workers, no validation, the CPU.
@@ -32,10 +38,14 @@ def undisturbed() -> Iterator[None]:
             warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
             # Lightning 2.6 with newer versions of PyTorch: its own use of a deprecated class.
             warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+            # Of a 1 x 1 convolution both orders of its weights are the same.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
             yield
     finally:
+        determinism.fill_uninitialized_memory = fills
         torch.set_deterministic_debug_mode(deterministic)
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -20,8 +20,15 @@ STRIDE = 32  # by how much the encoders shrink a patch
 Optimizer = Literal["adam", "adamw"]
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
 Sampling = Literal["all", "balanced"]
+Placement = Literal["grid", "random"]
 Schedule = Literal["constant", "plateau", "cosine"]
-CHOICES = {"optimizer": Optimizer, "precision": Precision, "sampling": Sampling, "schedule": Schedule}
+CHOICES = {
+    "optimizer": Optimizer,
+    "precision": Precision,
+    "sampling": Sampling,
+    "placement": Placement,
+    "schedule": Schedule,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +69,16 @@ class Recipe:
     patience: int = 10
     """Epochs without a lower `val_loss` after which the plateau schedule goes down."""
     batch_size: int = 8
-    """Patches in a batch."""
+    """Patches in a batch, of each device."""
+    devices: int = 1
+    """Devices that train together."""
     accumulate: int = 1
     """Batches a step."""
     precision: Precision = "32"
     sampling: Sampling = "all"
     """Every patch once an epoch, or patches drawn so that each class is as often the reason."""
+    placement: Placement = "grid"
+    """Where patches lie: on a grid, or each epoch elsewhere, by up to half a patch."""
     radiometric: float = 0.0
     """How far brightness, contrast and noise of a patch are changed, 0 to 1."""
     patch_size: int = 256
@@ -107,7 +118,7 @@ class Recipe:
     def _check_numbers(self) -> None:
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, got {self.learning_rate}")
-        for name in ("batch_size", "accumulate", "patience"):
+        for name in ("batch_size", "devices", "accumulate", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("seed", "weight_decay", "schedule_epochs"):

@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     AUGMENTATION = 2
     DROPOUT = 3
     RADIOMETRY = 4
+    PLACEMENT = 5
 
 
 def derived_seed(seed: int, purpose: Purpose, place: int = 0) -> int:

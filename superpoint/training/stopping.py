@@ -6,9 +6,11 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from superpoint.errors import SuperpointError
+from superpoint.training.ranks import summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +76,8 @@ class TimeLimit(Callback):
         """Judge whether there is time for another."""
         now = time.monotonic()
         self.longest = max(self.longest, now - self.epoch_started)
-        trainer.should_stop |= now - self.started + self.longest > self.seconds
+        is_late = now - self.started + self.longest > self.seconds
+        trainer.should_stop |= trainer.strategy.reduce_boolean_decision(is_late, all=False)
 
 
 class OnlyNumbers(Callback):
@@ -83,31 +86,34 @@ class OnlyNumbers(Callback):
     Parameters
     ----------
     places : callable
-        Takes the number of a batch in its epoch, and says where its patches lie.
+        Takes the number of a batch in its epoch and the rank of a process, and says where its patches lie.
     """
 
-    def __init__(self, places: Callable[[int], list[str]]) -> None:
+    def __init__(self, places: Callable[[int, int], list[str]]) -> None:
         self.places = places
 
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
-        pl_module: pl.LightningModule,  # noqa: ARG002  # Lightning's
+        pl_module: pl.LightningModule,
         outputs: Any,  # noqa: ANN401  # what a training step may return
         batch: object,  # noqa: ARG002  # Lightning's
         batch_idx: int,
     ) -> None:
-        """Look at the batch.
+        """Look at the batch of each process.
 
         Raises
         ------
         SuperpointError
             With the batch and its patches.
         """
-        loss = float(outputs["loss"])
-        if math.isfinite(loss):
+        losses = np.zeros(trainer.world_size)
+        losses[trainer.global_rank] = float(outputs["loss"])
+        losses = summed(losses, pl_module.device)
+        if np.isfinite(losses).all():
             return
-        places = self.places(batch_idx)
+        rank = int(np.flatnonzero(~np.isfinite(losses))[0])
+        loss, places = losses[rank], self.places(batch_idx, rank)
         more = f" and {len(places) - FEW} more" if len(places) > FEW else ""
         raise SuperpointError(
             f"the training loss is {loss} in batch {batch_idx + 1} of epoch {trainer.current_epoch + 1} "

@@ -14,15 +14,22 @@ from smallworld import CLASSES, two_fields, write_raster
 
 from superpoint.cache.groups import load_group
 from superpoint.cache.masks import open_mask
-from superpoint.errors import InputError
+from superpoint.cache.rasters import open_raster
+from superpoint.cache.sources import LabelledRaster
+from superpoint.cache.tables import read_class_table
+from superpoint.errors import InputError, SuperpointError
+from superpoint.metrics import SegmentationScores, confusion_matrix
 from superpoint.pipelines.evaluate import evaluate
 from superpoint.pipelines.label import label
 from superpoint.pipelines.predict import predict
 from superpoint.pipelines.settings import EvaluateSettings, LabelSettings, PredictSettings, TrainSettings
 from superpoint.pipelines.train import Training, train
 from superpoint.pipelines.trainingdata import label_map_of
+from superpoint.scaling import Scaling
 from superpoint.tiles import Window
 from superpoint.training.checkpoint import load_module
+from superpoint.training.dataset import LabelledPatches
+from superpoint.training.patches import count_labels
 
 if TYPE_CHECKING:
     from smallworld import Files
@@ -368,3 +375,46 @@ def test_a_training_anew_leaves_nothing_of_the_one_before(files: Files) -> None:
     assert sorted(path.name for path in (files.folder / "model").iterdir()) == [
         "last.ckpt", "metrics.csv", "settings.json",
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_two_devices_train_one_network_and_judge_every_patch_once(
+    files: Files, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two processes on the CPU, as GPUs would have one each; the scores are those of one that sees all patches."""
+    training = train_files(
+        files, files.truth, classes=files.classes, validation_raster=[files.raster], validation_labels=[files.truth],
+        epochs=2, batch_size=3, devices=2, placement="random", schedule="plateau",
+    )  # fmt: skip
+    module = load_module(Path(training.last))
+    raster, mask = open_raster(files.raster), open_mask(files.truth, read_class_table(files.classes))
+    scaling = Scaling(low=module.recipe.scaling_low, high=module.recipe.scaling_high)
+    source = LabelledRaster(raster=raster, mask=mask, scaling=scaling)
+    patches = count_labels([source], n_classes=2, patch_size=64).patches
+    with torch.inference_mode():
+        pairs = [
+            (labels.numpy(), module(image[None])[0].argmax(dim=0).numpy())
+            for image, labels in LabelledPatches([source], patches, patch_size=64, cores_only=True)
+        ]
+    confusion = np.sum([confusion_matrix(labels, found, 2) for labels, found in pairs], axis=0)
+    assert training.history[-1]["val_miou"] == pytest.approx(SegmentationScores(confusion=confusion).miou, abs=1e-3)
+    assert [row["epoch"] for row in training.history] == [1, 2]
+    # 20 patches are 10 each, in batches of 3 and a single one, which is left out.
+    assert training.history[-1]["step"] == 2 * 3
+    assert sorted(path.name for path in Path(training.out).iterdir()) == [
+        "best.ckpt", "last.ckpt", "metrics.csv", "settings.json",
+    ]  # fmt: skip
+    assert "lightning" not in capfd.readouterr().err.lower()
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_raster_and_the_place(files: Files) -> None:
+    with pytest.raises(
+        SuperpointError, match=r"loss is (nan|inf) in batch \d of epoch \d \(.*scene\.tif at row \d+, col"
+    ):
+        train_files(files, files.truth, classes=files.classes, learning_rate=1e30, epochs=3)
+
+
+def test_more_gpus_than_there_are_are_refused_at_once(files: Files) -> None:
+    n_gpus = torch.cuda.device_count()
+    with pytest.raises(InputError, match=f"{n_gpus + 2} devices are asked for and there are {n_gpus} GPUs"):
+        train_files(files, files.folder / "typo.tif", device="cuda", devices=n_gpus + 2)

@@ -60,6 +60,9 @@ class Stripes:
         classes = 1 - self._classes() if self.turned_round else self._classes()
         return np.where(known, classes, 255).astype(np.uint8)[window.slices]
 
+    def superpixels(self, window: Window) -> NDArray[np.uint32]:
+        return (self._classes() + 1).astype(np.uint32)[window.slices]
+
     def _classes(self) -> NDArray[np.intp]:
         return np.indices(self.shape)[self.seed % 2] // 30 % 2
 
@@ -171,7 +174,7 @@ def test_a_run_stopped_within_an_epoch_and_resumed_ends_with_the_weights_of_one_
     "changes",
     [
         {"schedule": "cosine", "schedule_epochs": EPOCHS, "optimizer": "adamw", "weight_decay": 0.1, "accumulate": 3},
-        {"sampling": "balanced", "radiometric": 1.0, "precision": "bf16-mixed"},
+        {"sampling": "balanced", "placement": "random", "radiometric": 1.0, "precision": "bf16-mixed"},
     ],
 )
 def test_a_resume_is_exact_whatever_the_recipe_asks_for(out_dir: Path, changes: dict[str, object]) -> None:
@@ -199,13 +202,13 @@ def test_a_plateau_lowers_the_rate_and_counts_on_over_a_resume(out_dir: Path) ->
     """What is validated on has its classes turned round: the better the network learns, the higher `val_loss`."""
 
     def job() -> Work:
-        return work(schedule="plateau", patience=1, held=Stripes(3, turned_round=True), learning_rate=1e-2)
+        return work(schedule="plateau", patience=1, held=Stripes(3, turned_round=True), learning_rate=3e-3)
 
     straight, resumed = job(), job()
     whole = run(straight, out_dir / "straight", epochs=7)
     run(job(), out_dir / "halting", epochs=5)
     result = run(resumed, out_dir / "halting", epochs=7, resume=out_dir / "halting" / "last.ckpt")
-    assert rate_in(whole.last) == pytest.approx(1e-3)
+    assert any(rate_in(whole.last) == pytest.approx(3e-3 * 0.1**times) for times in (1, 2, 3))
     assert same_weights(resumed.module, straight.module)
     assert result.history == whole.history
 
@@ -223,7 +226,7 @@ def test_a_cosine_is_not_resumed_to_another_end(out_dir: Path) -> None:
 
 def test_a_training_ends_early_when_the_validation_loss_stays_up_and_stays_ended(out_dir: Path) -> None:
     def job() -> Work:
-        return work(held=Stripes(3, turned_round=True), learning_rate=1e-2)
+        return work(held=Stripes(3, turned_round=True), learning_rate=3e-3)
 
     result = run(job(), out_dir, epochs=9, early_stopping=2)
     losses = [row["val_loss"] for row in result.history]
@@ -268,6 +271,17 @@ def test_tensorboard_that_is_not_installed_is_asked_for(out_dir: Path) -> None:
         run(work(), out_dir, tensorboard=True)
 
 
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="it is not installed")
+def test_tensorboard_reads_what_the_table_holds(out_dir: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = run(work(), out_dir, epochs=2, tensorboard=True)
+    events = EventAccumulator(str(out_dir / "tensorboard")).Reload()
+    for name in ("train_loss", "val_loss", "val_miou", "learning_rate"):
+        written = [event.value for event in events.Scalars(name)]
+        np.testing.assert_allclose(written, [row[name] for row in result.history], rtol=1e-6)
+
+
 def test_a_resume_with_other_data_is_refused_and_an_old_checkpoint_does_not_know(out_dir: Path) -> None:
     run(work(data="one"), out_dir, epochs=1)
     last = out_dir / "last.ckpt"
@@ -290,21 +304,29 @@ def test_a_checkpoint_from_before_there_were_more_settings_loads_and_goes_on(
     assert same_weights(resumed.module, uninterrupted[0].module)
 
 
-LOSSES_OF_LABELS = [
-    "weighted-masked-mse", "partial-cross-entropy", "partial-focal", "dice", "lovasz-softmax",
-    "partial-cross-entropy + 0.5*dice",
-]  # fmt: skip
+LOSSES: list[dict[str, object]] = [
+    {"loss": "weighted-masked-mse"},
+    {"loss": "weighted-masked-mse", "normalize": "labelled", "weighting": "own-class", "learning_rate": 2e-2},
+    {"loss": "partial-cross-entropy"},
+    {"loss": "partial-focal", "class_weights": (0.9, 1.1)},
+    {"loss": "dice"},
+    {"loss": "lovasz-softmax"},
+    {"loss": "partial-cross-entropy + 0.5*dice + 0.1*superpixel-consistency"},
+]
 
 
-@pytest.mark.parametrize("loss", LOSSES_OF_LABELS)
-def test_every_loss_learns_one_image_by_heart(out_dir: Path, loss: str) -> None:
-    job = work(training=Stripes(0, shape=(60, 64)), model="unet", loss=loss, batch_size=2, learning_rate=3e-3)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: "-".join(map(str, loss.values())))
+def test_every_loss_learns_one_image_by_heart(out_dir: Path, loss: dict[str, object]) -> None:
+    image = Stripes(0, shape=(60, 64))
+    steep: dict[str, object] = {"learning_rate": 1e-2, "schedule": "cosine", "schedule_epochs": 1}
+    job = work(training=image, model="unet", **steep | loss)
     (patch,) = job.training.patches
-    often = LabelledPatches(job.training.sources, [patch] * 60, patch_size=PATCH_SIZE)
-    fit(job.module, often, epochs=2, out_dir=out_dir, accelerator="cpu")
-    image, labels = job.training[0]
+    n_copies = 240 if "weighting" in loss else 160
+    often = LabelledPatches([image], [patch] * n_copies, patch_size=PATCH_SIZE, superpixels="superpixel" in str(loss))
+    fit(job.module, often, epochs=1, out_dir=out_dir, accelerator="cpu")
+    pixels, labels = job.training[0]
     with torch.inference_mode():
-        predicted = job.module.eval()(image[None])[0].argmax(dim=0)
+        predicted = job.module.eval()(pixels[None])[0].argmax(dim=0)
     assert (predicted == labels)[labels != 255].float().mean() > 0.99
 
 
@@ -336,7 +358,7 @@ def test_the_table_of_epochs_is_the_history(uninterrupted: tuple[Work, FitResult
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert rows == list(result.history)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert set(rows[0]) == {"epoch", "step", "train_loss", "val_loss", "val_miou"}
+    assert set(rows[0]) == {"epoch", "step", "learning_rate", "train_loss", "val_loss", "val_miou"}
     assert sorted(path.name for path in result.last.parent.iterdir()) == ["best.ckpt", "last.ckpt", "metrics.csv"]
 
 
@@ -367,7 +389,7 @@ def test_without_validation_the_last_epoch_is_the_best(out_dir: Path) -> None:
     job = work()
     result = fit(job.module, job.training, epochs=1, out_dir=out_dir, accelerator="cpu")
     assert result.best == result.last == out_dir / "last.ckpt"
-    assert set(result.history[0]) == {"epoch", "step", "train_loss"}
+    assert set(result.history[0]) == {"epoch", "step", "learning_rate", "train_loss"}
 
 
 def test_a_network_that_cannot_learn_from_one_patch_says_so(out_dir: Path) -> None:

@@ -253,7 +253,7 @@ def test_random_numbers_differ_by_seed_purpose_and_place_and_repeat() -> None:
 def test_validation_scores_the_dataset_and_not_the_mean_of_its_batches() -> None:
     module = SegmentationModule(recipe()).eval()
     logged: dict[str, float] = {}
-    module.log = lambda name, value: logged.update({name: value})
+    module.log = lambda name, value, **_: logged.update({name: value})
     images = torch.rand(5, 2, 64, 64, generator=torch.Generator().manual_seed(0))
     labels = torch.full((5, 64, 64), 255)
     for patch, label in enumerate([0, 0, 1, 2, 2]):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superpoint.errors import InputError
-from superpoint.training.dataset import BalancedDraw, EpochShuffle, LabelledPatches
+from superpoint.training.dataset import BalancedDraw, EpochShuffle, InTurn, Item, LabelledPatches
 from superpoint.training.patches import count_labels, lattice, padded, patch_windows
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_with_cores_only_no_pixel_is_scored_twice() -> None:
 
 
 def test_the_order_is_a_permutation_of_the_seed_and_the_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
+    def order(seed: int, epoch: int) -> list[Item]:
         sampler = EpochShuffle(50, seed=seed)
         for earlier in range(epoch + 1):
             sampler.set_epoch(earlier)
@@ -169,8 +169,35 @@ def test_the_order_is_a_permutation_of_the_seed_and_the_epoch_alone() -> None:
     fresh = EpochShuffle(50, seed=1)
     fresh.set_epoch(3)
     assert list(fresh) == list(fresh) == order(1, 3)
-    assert sorted(fresh) == list(range(50))
+    assert sorted(fresh) == [Item(index) for index in range(50)]
     assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_a_random_placement_moves_each_window_within_its_reach_and_its_raster_and_keeps_a_label() -> None:
+    source = raster((60, 70), labelled=0.002)
+    patches = count_labels([source], n_classes=3, patch_size=16).patches
+    items = LabelledPatches([source], patches, patch_size=16)
+    order, seen = EpochShuffle(len(patches), seed=0, reach_px=8), set()
+    for epoch in range(20):
+        for item in epoch_of(order, epoch):
+            image, labels = items[item]
+            row, col = (int(words.split()[-1]) for words in items.place(item).split(","))
+            np.testing.assert_array_equal(image, source.bands[:, row : row + 16, col : col + 16])
+            np.testing.assert_array_equal(labels, source.classes[row : row + 16, col : col + 16])
+            assert (labels != 255).any()
+            grid = patches[item.patch].window
+            assert max(abs(row - grid.row), abs(col - grid.col)) <= 8
+            seen.add((item.patch, row - grid.row, col - grid.col))
+    assert len(seen) > 10 * len(patches)
+
+
+def test_moves_follow_from_the_seed_and_the_epoch_and_are_even() -> None:
+    order = EpochShuffle(4000, seed=3, reach_px=2)
+    items = epoch_of(order, 1)
+    assert items == epoch_of(EpochShuffle(4000, seed=3, reach_px=2), 1) != epoch_of(order, 2)
+    assert [item.patch for item in items] == [item.patch for item in epoch_of(EpochShuffle(4000, seed=3), 1)]
+    counts = np.bincount([5 * item.down + item.right + 12 for item in items])
+    np.testing.assert_allclose(counts, 160, atol=5 * 160**0.5)
 
 
 def test_superpixels_come_along_and_are_nodata_beyond_the_edge_of_a_small_raster() -> None:
@@ -200,18 +227,47 @@ def test_the_digest_of_labels_is_that_of_their_values() -> None:
     assert digest(one) != digest(other)
 
 
+@given(n_items=st.integers(1, 30), n_ranks=st.integers(1, 4), epoch=st.integers(0, 3))
+def test_the_shares_of_several_devices_are_equally_long_and_together_the_order_of_the_epoch(
+    n_items: int, n_ranks: int, epoch: int
+) -> None:
+    whole = epoch_of(EpochShuffle(n_items, seed=2, reach_px=3), epoch)
+    orders = [EpochShuffle(n_items, seed=2, reach_px=3, rank=rank, n_ranks=n_ranks) for rank in range(n_ranks)]
+    shares = [epoch_of(order, epoch) for order in orders]
+    assert {len(share) for share in shares} == {len(orders[0])} == {-(-n_items // n_ranks)}
+    dealt = [share[turn] for turn in range(len(shares[0])) for share in shares]
+    assert dealt[:n_items] == whole
+    assert dealt[n_items:] == whole[: len(dealt) - n_items] or n_items < n_ranks
+    assert [orders[0].share(rank) for rank in range(n_ranks)] == shares
+
+
+@given(n_items=st.integers(1, 30), n_ranks=st.integers(1, 4))
+def test_several_devices_validate_each_patch_once_and_as_many_each(n_items: int, n_ranks: int) -> None:
+    shares = [list(InTurn(n_items, rank=rank, n_ranks=n_ranks)) for rank in range(n_ranks)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(item.patch for share in shares for item in share if item.labelled) == list(range(n_items))
+
+
+def test_a_patch_that_is_asked_for_unlabelled_has_its_image_alone() -> None:
+    source = raster((16, 16), labelled=1.0)
+    items = LabelledPatches([source], count_labels([source], n_classes=3, patch_size=16).patches, patch_size=16)
+    image, labels = items[Item(0, labelled=False)]
+    np.testing.assert_array_equal(image, source.bands)
+    assert (labels == 255).all()
+
+
 def test_balanced_draws_make_each_class_as_often_the_reason() -> None:
     by_patch = np.array([[100, 0, 0], [100, 0, 0], [100, 4, 0], [50, 1, 0]])
     draw = BalancedDraw(by_patch, seed=0)
     by_hand = [(100 / 350 + 0) / 2, (100 / 350 + 0) / 2, (100 / 350 + 4 / 5) / 2, (50 / 350 + 1 / 5) / 2]
     np.testing.assert_allclose(draw.probabilities, by_hand)
-    drawn = [item for epoch in range(2000) for item in epoch_of(draw, epoch)]
+    drawn = [item.patch for epoch in range(2000) for item in epoch_of(draw, epoch)]
     np.testing.assert_allclose(np.bincount(drawn) / len(drawn), by_hand, atol=0.02)  # five deviations of 8000 draws
 
 
 def test_balanced_draws_make_a_rare_class_as_common_as_can_be() -> None:
     by_patch = np.repeat([[100, 0], [0, 100]], [19, 1], axis=0)
-    drawn = [item for epoch in range(200) for item in epoch_of(BalancedDraw(by_patch, seed=1), epoch)]
+    drawn = [item.patch for epoch in range(200) for item in epoch_of(BalancedDraw(by_patch, seed=1), epoch)]
     assert by_patch[drawn, 1].sum() / by_patch[drawn].sum() == pytest.approx(0.5, abs=0.04)  # of 4000 draws
 
 
@@ -223,6 +279,6 @@ def test_balanced_draws_follow_from_the_seed_and_the_epoch_alone() -> None:
     assert len(one) == len(epoch_of(one, 0)) == 50
 
 
-def epoch_of(order: EpochShuffle, epoch: int) -> list[int]:
+def epoch_of(order: EpochShuffle, epoch: int) -> list[Item]:
     order.set_epoch(epoch)
     return list(order)

@@ -90,11 +90,18 @@ class TrainSettings(CacheSettings):
             "reason."
         ),
     ] = "all"
+    placement: Annotated[
+        Literal["grid", "random"],
+        Field(
+            description="Where patches lie: on a grid, or in each epoch moved at random by up to half a patch, if a "
+            "label is in it."
+        ),
+    ] = "grid"
     radiometric: Annotated[
         float,
         Field(ge=0, le=1, description="How far brightness, contrast and noise of patches are changed; 0: not at all."),
     ] = 0.0
-    batch_size: Annotated[int, Field(ge=1, description="Patches in a batch.")] = 8
+    batch_size: Annotated[int, Field(ge=1, description="Patches in a batch, of each device.")] = 8
     accumulate: Annotated[int, Field(ge=1, description="Batches a step: the gradient is their mean.")] = 1
     optimizer: Annotated[Literal["adam", "adamw"], Field(description="adam or adamw.")] = "adam"
     learning_rate: Annotated[float, Field(gt=0, description="The optimizer's step size, a schedule's highest.")] = 1e-3
@@ -117,7 +124,10 @@ class TrainSettings(CacheSettings):
         Field(description="Numbers of the network: 32 bits, or mixed with 16, which saves memory on a GPU."),
     ] = "32"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto takes a GPU if there is one.")] = "auto"
-    loaders: Annotated[int, Field(ge=0, description="Processes that read patches; 0 reads in this process.")] = 0
+    devices: Annotated[int, Field(ge=1, description="GPUs of this machine that train together.")] = 1
+    loaders: Annotated[
+        int, Field(ge=0, description="Processes that read patches, for each device; 0 reads where it trains.")
+    ] = 0
     tensorboard: Annotated[
         bool, Field(description="Also write for TensorBoard, into --out; the package must be installed.")
     ] = False
