@@ -81,7 +81,7 @@ class SegmentationModule(pl.LightningModule):
         """Return the recipe's optimizer."""
         kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
         return kinds[self.recipe.optimizer](
-            self.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
+            self.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay, fused=True
         )
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:

@@ -306,7 +306,7 @@ def test_a_checkpoint_from_before_there_were_more_settings_loads_and_goes_on(
 
 LOSSES: list[dict[str, object]] = [
     {"loss": "weighted-masked-mse"},
-    {"loss": "weighted-masked-mse", "normalize": "labelled", "weighting": "own-class", "learning_rate": 2e-2},
+    {"loss": "weighted-masked-mse", "normalize": "labelled", "weighting": "own-class"},
     {"loss": "partial-cross-entropy"},
     {"loss": "partial-focal", "class_weights": (0.9, 1.1)},
     {"loss": "dice"},
@@ -318,11 +318,11 @@ LOSSES: list[dict[str, object]] = [
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: "-".join(map(str, loss.values())))
 def test_every_loss_learns_one_image_by_heart(out_dir: Path, loss: dict[str, object]) -> None:
     image = Stripes(0, shape=(60, 64))
-    steep: dict[str, object] = {"learning_rate": 1e-2, "schedule": "cosine", "schedule_epochs": 1}
-    job = work(training=image, model="unet", **steep | loss)
+    steep: dict[str, object] = {"learning_rate": 2e-3, "schedule": "cosine", "schedule_epochs": 1}
+    # The smallest encoder would do for most seeds; the batch norm of this one settles in so few steps for all tried.
+    job = work(training=image, model="unet", encoder="resnet18", **steep | loss)
     (patch,) = job.training.patches
-    n_copies = 240 if "weighting" in loss else 160
-    often = LabelledPatches([image], [patch] * n_copies, patch_size=PATCH_SIZE, superpixels="superpixel" in str(loss))
+    often = LabelledPatches([image], [patch] * 160, patch_size=PATCH_SIZE, superpixels="superpixel" in str(loss))
     fit(job.module, often, epochs=1, out_dir=out_dir, accelerator="cpu")
     pixels, labels = job.training[0]
     with torch.inference_mode():
