@@ -402,7 +402,7 @@ add_command(
     forms.ExperimentSettings,
     summaries.of_experiment,
     "Run a pipeline for each cell of a grid of settings; a table, curves and a page say what came of them.\n\n"
-    "Example: superpoint experiment pipelines/points-per-image.toml --estimate\n\n"
+    "Example: superpoint experiment pipelines/experiments/budget.toml --estimate\n\n"
     "What cells share (points, labels, networks) is done once. A cell that fails is listed, the others go on; the same "
     "command again goes on where a killed one stopped. superpoint report OUT writes the page anew.",
 )

@@ -18,8 +18,8 @@ SPLITS: Final = ("train", "validation", "test")
 def divide_groups(groups: Sequence[str], shares: Sequence[float], rng: np.random.Generator) -> dict[str, str]:
     """Divide groups at random, so that each split gets about its share of the items.
 
-    Groups are taken in random order, and each goes to the split that is furthest below its share; a split that is to
-    have anything gets a group before any has two.
+    Groups are taken in random order, and each goes to the split that is furthest below its share; of the
+    splits that are to have anything, each gets at least one.
 
     Parameters
     ----------
@@ -42,6 +42,7 @@ def divide_groups(groups: Sequence[str], shares: Sequence[float], rng: np.random
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> sorted(divide_groups(["a", "a", "b", "b", "c", "c"], [1, 0, 1], rng).values())
     ['test', 'train', 'train']

@@ -109,9 +109,15 @@ class Findings:
 
     @property
     def distinct(self) -> list[Combination]:
-        """All combinations, those of a line that x does not matter to only once."""
+        """All combinations, those of a line that x does not matter to only once and last, the reference after all."""
         first = self._first_of_level
-        return [one for one in self.results.combinations if first.get(id(one), one) is one]
+        found = [one for one in self.results.combinations if first.get(id(one), one) is one]
+        return sorted(found, key=lambda one: (self.is_reference(one), id(one) in first))
+
+    @property
+    def compared(self) -> list[Ranked]:
+        """The ranking without the reference, which is no answer to what is best."""
+        return [one for one in self.ranking if not self.is_reference(one.combination)]
 
     def place_of(self, combination: Combination) -> dict[str, Value]:
         """Return the place of a combination on the axes, None for x where that does not matter to it."""

@@ -179,6 +179,11 @@ class Results:
         parts = [axis.with_name(at[axis.name]) for axis in self.free_axes if at.get(axis.name) is not None]
         return ", ".join(parts) or "all cells"
 
+    def phrase_of(self, at: Mapping[str, Value]) -> str:
+        """Return a place on the axes for the middle of a sentence, as in `50 points (hers)`."""
+        first, _, more = self.text_of(at).partition(", ")
+        return f"{first} ({more})" if more else first
+
     def reference_of(self, combination: Combination, reference: Mapping[str, Value]) -> Combination | None:
         """Return the combination at the same place but for the axes that the reference gives.
 

@@ -22,6 +22,19 @@ class Score:
     better: Literal["more", "less", "neither"] = "more"
     is_share: bool = True
     """Whether it is at most 1, and shown to three decimals."""
+    least: float | None = 0.0
+    """It can have; None where there is no such bound."""
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The least and the most it can be.
+
+        Examples
+        --------
+        >>> score_of("miou").bounds, score_of("kappa").bounds, score_of("seconds").bounds
+        ((0.0, 1.0), (-1.0, 1.0), (0.0, None))
+        """
+        return self.least, 1.0 if self.is_share else None
 
     def text(self, value: float | None) -> str:
         """Return a value of it for people."""
@@ -58,7 +71,7 @@ SCORES = {
         _share("micro_iou", "micro IoU", "intersection over union of all classes counted together"),
         _share("mean_f1", "mean F1", "mean over classes of F1 (Dice)"),
         _share("frequency_weighted_iou", "frequency-weighted IoU", "mean IoU weighted by true pixels"),
-        _share("kappa", "kappa", "agreement beyond chance, Cohen's"),
+        Score(name="kappa", title="kappa", meaning="agreement beyond chance, Cohen's", least=-1.0),
         _share("pixel_accuracy", "pixel accuracy", "share of the test pixels that are right"),
         _share("boundary_miou", "boundary mIoU", "mean over classes of IoU along outlines"),
         _share("val_miou", "validation mIoU", "mIoU on the validation rasters, of the epoch that was kept"),
@@ -68,10 +81,13 @@ SCORES = {
             better="neither",
         ),
         _count("train_loss", "training loss", "loss of the last epoch, not comparable between losses", "less"),
-        _count("n_points", "points", "query points drawn"),
+        _count("n_points", "points", "query points drawn, on all training rasters together"),
         _count("n_patches", "patches", "patches of an epoch"),
-        _count("epochs", "epochs", "passes over the training patches"),
-        _count("seconds", "time", "seconds its stages took when they were done; shared ones count in each"),
+        _count("epochs", "epochs", "passes over the training patches, up to the last one"),
+        _count(
+            "seconds", "time",
+            "seconds its stages took when they were done; a stage that cells share counts in each of them",
+        ),
     )
 }  # fmt: skip
 """Of every column that is no class's, by name."""
@@ -88,4 +104,7 @@ def score_of(name: str) -> Score:
     if name.startswith(IOU):
         land_class = name.removeprefix(IOU)
         return _share(name, f"IoU of {land_class}", f"intersection over union of the class {land_class}")
-    return SCORES.get(name) or _count(name, name.replace("_", " "), "a column of results.parquet")
+    return SCORES.get(name) or Score(
+        name=name, title=name.replace("_", " "), meaning="a column of results.parquet", better="neither",
+        is_share=False, least=None,
+    )  # fmt: skip

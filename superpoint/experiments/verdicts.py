@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from superpoint.experiments.estimates import estimate
 from superpoint.experiments.results import value_text
 from superpoint.experiments.scores import share_text
+from superpoint.report.parts import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from superpoint.experiments.curves import Curve
     from superpoint.experiments.estimates import Estimate
     from superpoint.experiments.findings import Findings, Ranked
-    from superpoint.experiments.results import Axis
+    from superpoint.experiments.results import Axis, Value
     from superpoint.experiments.returns import Returns
     from superpoint.experiments.scores import Score
 
@@ -51,7 +52,7 @@ def _shown(findings: Findings) -> list[tuple[str, Curve]]:
     ]
     if len(found) <= MOST_LINES:
         return found
-    best = next((one.combination for one in findings.ranking if not findings.is_reference(one.combination)), None)
+    best = next((one.combination for one in findings.compared), None)
     return [(name, curve) for name, curve in found if best in curve.line.points]
 
 
@@ -73,17 +74,17 @@ def _ratio_words(findings: Findings, ratio: Estimate | None) -> str:
         return ""
     target = findings.question.target_ratio
     ends = "" if ratio.low is None else f" ({share_text(ratio.low)} to {share_text(ratio.high)})"
-    return f", {share_text(ratio.mean)} of {findings.reference_name}{ends}" + _against(target, ratio)
+    words = "" if target is None else _against(target, ratio, less_is_better=findings.less_is_better)
+    return f", {share_text(ratio.mean)} of {findings.reference_name}{ends}{words}"
 
 
-def _against(target: float | None, ratio: Estimate) -> str:
-    if target is None:
-        return ""
-    side = "reaches" if ratio.mean >= target else "misses"
-    if ratio.low is None or ratio.high is None:
-        return f", which {side} the target of {value_text(target)}"
-    doubt = ", though the interval does not settle it" if ratio.low < target <= ratio.high else ""
-    return f", which {side} the target of {value_text(target)}{doubt}"
+def _against(target: float, ratio: Estimate, *, less_is_better: bool) -> str:
+    """Say that a target is reached or missed where the interval settles it, and else only where the mean lies."""
+    is_above = ratio.mean >= target
+    if ratio.low is None or ratio.high is None or ratio.low < target <= ratio.high:
+        repeats = count_text(ratio.n, "repeat")
+        return f", {'above' if is_above else 'below'} the target of {value_text(target)}, which {repeats} cannot settle"
+    return f", which {'misses' if is_above == less_is_better else 'reaches'} the target of {value_text(target)}"
 
 
 def _turns(findings: Findings) -> Iterator[str]:
@@ -114,28 +115,62 @@ def _turn_words(axis: Axis, found: Returns, first: float, last: float) -> str:
 
 
 def _best(findings: Findings) -> Iterator[str]:
-    """Say what is best, and whether it can be told from the next."""
+    """Say what is best, and whether it can be told from the next; of the reference only how far it gets."""
     if findings.metric.better == "neither":
         return
-    best = findings.ranking[0]
+    best, *others = findings.compared or findings.ranking
     words = interval_text(findings.metric, best.estimate)
-    name = findings.name_of(best.combination)
-    if len(findings.ranking) == 1:
-        yield f"{_capital(name)}: {words}."
+    others = [one for one in others if findings.name_of(one.combination) != findings.name_of(best.combination)]
+    if not others:
+        name = _capital(findings.name_of(best.combination))
+        yield f"{name}: {words}{_own_ratio(findings, best)}{_of_reference(findings, best)}."
         return
-    others = [one for one in findings.ranking if findings.name_of(one.combination) != name]
-    ratio = "" if findings.is_reference(best.combination) else _own_ratio(findings, best)
-    margin = f"; {_margin(findings, best, others[0])}" if others else ""
-    yield f"Best: {name}, {words}{ratio}{margin}."
+    start = f"Best{_rivals(findings)}: {findings.results.text_of(_told_place(findings, best))}"
+    margin = f"; {_margin(findings, best, others[0])}"
+    yield f"{start}, {words}{_own_ratio(findings, best)}{margin}{_of_reference(findings, best)}."
+
+
+def _rivals(findings: Findings) -> str:
+    """Return what the best is the best of where that is not everything: what is compared with a reference."""
+    if not findings.question.reference:
+        return ""
+    common = _common(findings)
+    names = [axis.with_name(value) for axis in findings.results.axes for name, value in common if name == axis.name]
+    return f" of {', '.join(names)}" if names else f" but for {findings.reference_name}"
+
+
+def _common(findings: Findings) -> list[tuple[str, Value]]:
+    """Return the axes of the reference on which all that is compared with it has one value, with that value."""
+    found = [
+        (name, {one.combination.at.get(name) for one in findings.compared}) for name in findings.question.reference
+    ]
+    return [(name, next(iter(values))) for name, values in found if len(values) == 1]
+
+
+def _told_place(findings: Findings, one: Ranked) -> dict[str, Value]:
+    """Return the place of a combination without what the sentence has begun with."""
+    said = {name for name, _ in _common(findings)}
+    return {name: value for name, value in findings.place_of(one.combination).items() if name not in said}
+
+
+def _of_reference(findings: Findings, best: Ranked) -> str:
+    """Return how far the reference of a combination gets, if there is one."""
+    asked = findings.question.reference
+    other = findings.results.reference_of(best.combination, asked) if asked else None
+    if other is None or other is best.combination:
+        return ""
+    found = estimate(other.values(findings.metric.name))
+    return "" if found is None else f"; {findings.reference_name} {findings.metric.text(found.mean)}"
 
 
 def _own_ratio(findings: Findings, best: Ranked) -> str:
     """Return the ratio to the reference where no sentence about the ends of lines says it."""
-    return "" if findings.layout.x else _ratio_words(findings, findings.ratio_of(best.combination))
+    is_said = findings.layout.x or findings.is_reference(best.combination)
+    return "" if is_said else _ratio_words(findings, findings.ratio_of(best.combination))
 
 
 def _margin(findings: Findings, best: Ranked, second: Ranked) -> str:
-    metric, other = findings.metric, findings.name_of(second.combination)
+    metric, other = findings.metric, findings.results.phrase_of(_told_place(findings, second))
     sign = -1 if findings.less_is_better else 1
     values = best.combination.values(metric.name) - second.combination.values(metric.name)
     gap = estimate(sign * values)

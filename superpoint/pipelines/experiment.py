@@ -21,13 +21,21 @@ from superpoint import __version__
 from superpoint.cache.runs import now_text
 from superpoint.cache.tables import read_class_table
 from superpoint.errors import InputError, TilesFailedError
-from superpoint.pipelines.experiments.cells import Course, ModelJob, make_labels, model_of, models_work, threads_of
-from superpoint.pipelines.experiments.estimate import Estimate, estimate_of
+from superpoint.pipelines.experiments.cells import (
+    Course,
+    ModelJob,
+    make_labels,
+    model_of,
+    models_work,
+    recall,
+    threads_of,
+)
+from superpoint.pipelines.experiments.estimate import TimeEstimate, estimate_of
 from superpoint.pipelines.experiments.grid import read_grid
 from superpoint.pipelines.experiments.table import row_of, write_table
 from superpoint.pipelines.experiments.words import steps_hushed, tell
 from superpoint.pipelines.jobs import Conduct, drive, open_client
-from superpoint.pipelines.outputs import claim_folder, write_document
+from superpoint.pipelines.outputs import alone_in, claim_folder, write_document
 from superpoint.pipelines.progress import progress
 from superpoint.pipelines.settings.experiment import ExperimentReportSettings, check_report
 
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.experiments.grid import Grid
     from superpoint.pipelines.settings import ExperimentSettings
 
-log = logging.getLogger("superpoint")
+log = logging.getLogger("superpoint.experiment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,35 +95,55 @@ def experiment(settings: ExperimentSettings, *, client: Client | None = None) ->
     started = time.perf_counter()
     grid, courses, out = _opened(settings)
     claim_folder(out)
-    _describe(grid, out, courses)
+    book = _Book(courses=courses, out=out)
     with (
+        alone_in(out),
         open_client(settings.cluster, client=client) as own,
         steps_hushed(),
         progress("cells", total=len(courses), unit="cells") as advance,
     ):
-        n_told = 0
-
-        def done(judged: Sequence[Course]) -> None:
-            nonlocal n_told
-            by_name = {course.cell.name: course for course in judged}  # a cluster returns copies
-            courses[:] = [by_name.get(course.cell.name, course) for course in courses]
-            _keep(courses, out, judged)
-            for course in judged:
-                n_told += 1
-                tell(course, n_told, len(courses))
-            advance(len(judged))
-
-        _keep(courses, out)
         for course in courses:
             make_labels(course, out, own)
+        models = _models(courses, out)
         _describe(grid, out, courses)
-        jobs = _models(courses, out, threads_of(settings.cluster))
-        done([course for course in courses if course.status == "failed"])
-        drive([models_work(jobs, done)], client=own, conduct=Conduct())
-    return _finished(grid, out, courses, len(jobs), started)
+        advance(book.begin())
+        threads = threads_of(settings.cluster)
+        waiting = [tuple(course for course in group if course.status == "waiting") for group in models]
+        jobs = [ModelJob(courses=group, out=out, threads=threads) for group in waiting if group]
+        drive([models_work(jobs, lambda judged: advance(book.take(judged)))], client=own, conduct=Conduct())
+    return _finished(grid, out, book.courses, started)
 
 
-def estimate(settings: ExperimentSettings) -> Estimate:
+@dataclass(kw_only=True)
+class _Book:
+    """The cells as they come back; what is written down and said of them."""
+
+    courses: list[Course]
+    out: Path
+    n_ended: int = 0
+
+    def begin(self) -> int:
+        """Write what is known before any network is trained; return how many cells have ended."""
+        failed = [course for course in self.courses if course.status == "failed"]
+        n_before = sum(course.status == "done" for course in self.courses)
+        if n_before:
+            log.info("%d of %d cells were done before", n_before, len(self.courses))
+        self.n_ended = n_before
+        self.take(failed)
+        return self.n_ended
+
+    def take(self, judged: Sequence[Course]) -> int:
+        """Take in cells that have ended; return how many."""
+        by_name = {course.cell.name: course for course in judged}  # a cluster returns copies
+        self.courses = [by_name.get(course.cell.name, course) for course in self.courses]
+        _keep(self.courses, self.out, judged)
+        for number, course in enumerate(judged, self.n_ended + 1):
+            tell(course, number, len(self.courses))
+        self.n_ended += len(judged)
+        return len(judged)
+
+
+def estimate(settings: ExperimentSettings) -> TimeEstimate:
     """Say what is left of an experiment and how long that will take.
 
     Parameters
@@ -129,7 +157,7 @@ def estimate(settings: ExperimentSettings) -> Estimate:
         If the file cannot be used.
     """
     _, courses, out = _opened(settings)
-    return estimate_of(courses, out, n_workers=settings.n_workers)
+    return estimate_of(courses, out, n_workers=settings.n_workers, threads=threads_of(settings.cluster))
 
 
 def _opened(settings: ExperimentSettings) -> tuple[Grid, list[Course], Path]:
@@ -152,18 +180,20 @@ def report_of(grid: Grid) -> ExperimentReportSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"[report] {name}: {first['msg'].removeprefix('Value error, ')}") from error
+        words = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise InputError(f"[report] {name}: {words.removeprefix('Value error, ')}, got {first['input']!r}") from error
 
 
-def _models(courses: Sequence[Course], out: Path, threads: int | None) -> list[ModelJob]:
-    """Return a job for each model, with the cells that share it."""
+def _models(courses: Sequence[Course], out: Path) -> list[list[Course]]:
+    """Return the cells of each model; what is known of them already is taken in."""
     groups: dict[str, list[Course]] = {}
     for course in [course for course in courses if course.status != "failed"]:
         try:
             groups.setdefault(model_of(course, out), []).append(course)
+            recall(course, out)
         except InputError as error:
             course.fail(error)
-    return [ModelJob(courses=tuple(group), out=out, threads=threads) for group in groups.values()]
+    return list(groups.values())
 
 
 def _describe(grid: Grid, out: Path, courses: Sequence[Course]) -> None:
@@ -206,7 +236,7 @@ def _keep(courses: Sequence[Course], out: Path, judged: Sequence[Course] = ()) -
         write_document(out / "cells" / f"{course.cell.name}.json", document)
 
 
-def _finished(grid: Grid, out: Path, courses: Sequence[Course], n_models: int, started: float) -> Experiment:
+def _finished(grid: Grid, out: Path, courses: Sequence[Course], started: float) -> Experiment:
     from superpoint.pipelines.experimentreport import experiment_report  # matplotlib, when there is something to draw
 
     report = experiment_report(out)
@@ -219,7 +249,7 @@ def _finished(grid: Grid, out: Path, courses: Sequence[Course], n_models: int, s
         n_cells=len(courses),
         n_done=sum(course.status == "done" for course in courses),
         n_failed=n_failed,
-        n_trainings=n_models,
+        n_trainings=len({course.digests["train"] for course in courses if "train" in course.digests}),
         verdicts=list(report.verdicts),
         seconds=round(time.perf_counter() - started, 3),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from superpoint.report.labelpictures import without_nodata
 from superpoint.scaling import PERCENTILES, Scaling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,11 +71,29 @@ def examples_of(kept: Kept, findings: Findings, *, most: int) -> tuple[list[Exam
     if not rasters or not most:
         return [], ""
     names = {title: f"{title}: {_named(findings, one, cell)}" for title, (one, cell) in chosen.items()}
-    found = [_example(kept, raster, {names[title]: own.get(raster) for title, own in maps.items()})
-             for raster in rasters[:most]]  # fmt: skip
+    titles = distinct_names(rasters)
+    found = [
+        _example(kept, raster, titles[raster], {names[title]: own.get(raster) for title, own in maps.items()})
+        for raster in rasters[:most]
+    ]
     which = f"the first {len(found)} of {len(rasters)} test rasters" if len(rasters) > most else "all test rasters"
     note = f"Shown are {which}, in the order of their names; of the repeats, the one nearest to the mean."
     return found, note
+
+
+def distinct_names(rasters: Sequence[str]) -> dict[str, str]:
+    """Return the name of each raster, with as many folders before it as tell them apart.
+
+    Examples
+    --------
+    >>> distinct_names(["in/tile 1/a.png", "in/tile 2/a.png"])
+    {'in/tile 1/a.png': 'tile 1/a.png', 'in/tile 2/a.png': 'tile 2/a.png'}
+    """
+    parts = [PurePosixPath(raster).parts for raster in rasters]
+    deepest = max(map(len, parts), default=1)
+    by_depth = (["/".join(own[-depth:]) for own in parts] for depth in range(1, deepest))
+    names = next((names for names in by_depth if len(set(names)) == len(set(rasters))), rasters)
+    return dict(zip(rasters, names, strict=True))
 
 
 def _combinations(findings: Findings) -> dict[str, Combination]:
@@ -119,7 +137,7 @@ def _maps(kept: Kept, cell: GridCell | None) -> dict[str, JudgedMap]:
     }
 
 
-def _example(kept: Kept, raster: str, maps: Mapping[str, JudgedMap | None]) -> Example:
+def _example(kept: Kept, raster: str, name: str, maps: Mapping[str, JudgedMap | None]) -> Example:
     pictures, notes = [], []
     for title, draw in _drawings(kept, raster, maps):
         try:
@@ -127,7 +145,7 @@ def _example(kept: Kept, raster: str, maps: Mapping[str, JudgedMap | None]) -> E
         except (SuperpointError, OSError, ValueError) as error:
             log.debug("no picture of %s", title, exc_info=True)
             notes.append(f"{title} cannot be shown: {error}.")
-    return Example(title=Path(raster).name, pictures=pictures, note=" ".join(notes))
+    return Example(title=name, pictures=pictures, note=" ".join(notes))
 
 
 def _drawings(kept: Kept, raster: str, maps: Mapping[str, JudgedMap | None]) -> Iterator[tuple[str, Any]]:

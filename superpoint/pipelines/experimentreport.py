@@ -83,6 +83,7 @@ def experiment_report(folder: Path, *, output: Path | None = None, overwrite: bo
             verdicts=verdicts,
             plots=plots,
             facts=_facts(kept),
+            n_test_rasters=kept.n_test_rasters(),
             examples=examples,
             examples_note=note,
             shared=kept.shared,
@@ -117,7 +118,7 @@ def _question(report: ExperimentReportSettings) -> Question:
 
 def _facts(kept: Kept) -> dict[str, str]:
     axes = {axis.name: _values_text(axis, kept.results.repeats) for axis in kept.results.axes}
-    return axes | {"written": kept.created.replace("T", " "), "version": f"superpoint {kept.version}"}
+    return axes | {"begun": kept.created.replace("T", " "), "version": f"superpoint {kept.version}"}
 
 
 def _values_text(axis: Axis, repeats: Axis | None) -> str:

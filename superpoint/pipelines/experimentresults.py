@@ -46,6 +46,12 @@ class Kept:
             return {}
         return document if isinstance(document, dict) else {}
 
+    def n_test_rasters(self) -> list[int]:
+        """Return on how many rasters cells were judged, each number once, ascending; none where not known."""
+        done = (self.cell(cell.name) for cell in self.results.cells if cell.status == "done")
+        judged = (document.get("results", {}).get("evaluate") or {} for document in done)
+        return sorted({len(one["maps"]) for one in judged if one.get("maps")})
+
 
 def is_folder(place: str) -> bool:
     """Return whether a place is a folder that is to be that of an experiment, and no run's id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ from superpoint.cache.runs import now_text
 from superpoint.cache.stores import Store, is_local
 from superpoint.errors import InputError
 from superpoint.tiles import TileGrid, Window
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,6 +162,26 @@ def claim_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror}; give another --out") from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep another process of this machine from working in a folder; a kill lets go of it.
+
+    Raises
+    ------
+    InputError
+        If another one does.
+    """
+    if fcntl is None:  # Windows
+        yield
+        return
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"another process is working in {folder}; wait for it, or give another out") from error
+        yield
 
 
 def block_windows(group: TiledGroup) -> Iterator[Window]:

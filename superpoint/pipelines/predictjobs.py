@@ -18,7 +18,7 @@ from superpoint.cache.cogs import PROVENANCE_TAG, CogProfile, cog_writer
 from superpoint.cache.georeference import refuse_other_grid
 from superpoint.cache.labelmaps import open_labels
 from superpoint.cache.masks import CLASSES_TAG
-from superpoint.cache.rasters import open_dataset, open_source
+from superpoint.cache.rasters import Raster, open_dataset, open_source
 from superpoint.classes import IGNORE
 from superpoint.errors import InputError
 from superpoint.pipelines.crispedges import Block, crisp_blocks
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from superpoint.cache.inputs import Source
     from superpoint.cache.labelmaps import StoredLabels
-    from superpoint.cache.rasters import Raster
     from superpoint.pipelines.settings import PredictSettings
     from superpoint.tiles import Window
 
@@ -140,9 +139,19 @@ class Plan:
             "flips": self.settings.flips,
         }
         if labels:
-            provenance["label_map"] = labels.provenance or {"source": labels.source.identity()}
+            provenance["label_map"] = labels.provenance
+            if isinstance(labels.source, Raster) and not labels.provenance:
+                provenance["label_map"] = {"source": labels.source.identity()}
         plain: dict[str, Any] = json.loads(json.dumps(provenance))
         return plain
+
+    @property
+    def leftover(self) -> Path | None:
+        """Probabilities of another map beside this one, which has none; no file but one of ours."""
+        found = probabilities_of(self.output)
+        if self.settings.probabilities or not found.exists() or provenance_in(found) in (None, self.provenance):
+            return None
+        return found
 
     def stands(self, *, overwrite: bool) -> bool:
         """Return whether all files are there, made of the very same.
@@ -150,12 +159,13 @@ class Plan:
         Raises
         ------
         InputError
-            If one is there that was made otherwise, and is not to be replaced.
+            If one is there that was made otherwise, even if it would only be left over, and is not to be replaced.
         """
         provenance = self.provenance
         files = [self.output, *([self.probabilities] if self.probabilities else [])]
         same = {file: provenance_in(file) == provenance for file in files if file.exists()}
-        others = [file for file, is_same in same.items() if not is_same]
+        leftover = self.leftover
+        others = [file for file, is_same in same.items() if not is_same] + ([leftover] if leftover else [])
         if others and not overwrite:
             raise InputError(
                 f"{others[0]} exists already and was made otherwise; give --overwrite to replace it, or another name"
@@ -163,7 +173,10 @@ class Plan:
         return len(same) == len(files) and not others
 
     def write(self, advance: Callable[[float], None]) -> NDArray[np.int64]:
-        """Write the map, and the probabilities if they are wanted; return the pixels of each value."""
+        """Write the map, and the probabilities if they are wanted; return the pixels of each value.
+
+        Those of a map that is replaced go with it.
+        """
         class_pixels = np.zeros(IGNORE + 1, np.int64)
         kept = self.probabilities
         with (
@@ -175,6 +188,8 @@ class Plan:
             for window, values in drawn:
                 class_pixels += np.bincount(values.ravel(), minlength=IGNORE + 1)
                 write_classes(window, values)
+        if leftover := self.leftover:
+            leftover.unlink()
         return class_pixels
 
     def describe(self, source: Source) -> str:

@@ -95,14 +95,15 @@ def resolve(
     """
     form = FORMS[step]
     shared = {key: value for key, value in pipeline.items() if key not in FORMS}
-    values = shared | taken(step, pipeline, results) | places | switches
+    values: dict[str, Any] = shared | taken(step, pipeline, results) | dict(places) | switches
     known = {key: value for key, value in values.items() if key in form.model_fields}
     try:
         return form(**known | pipeline[step])
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"[{step}] {name}: {first['msg'].removeprefix('Value error, ')}") from error
+        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+        raise InputError(f"[{step}] {name}: {first['msg'].removeprefix('Value error, ')}{got}") from error
 
 
 def taken(step: str, pipeline: Mapping[str, Any], results: Results) -> dict[str, Any]:
@@ -151,6 +152,8 @@ def _for_evaluation(_pipeline: Mapping[str, Any], results: Results) -> dict[str,
 
 def _part(results: Results, name: str) -> dict[str, Any]:
     part: dict[str, Any] = results["split"][name]
+    if name in ("train", "test") and not part["rasters"]:
+        raise InputError(f"[split] puts no raster into {name}, which a later step needs; give it a group or a share")
     return part
 
 

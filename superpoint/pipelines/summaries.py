@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from superpoint.pipelines.evaluate import Evaluation, RasterScores
     from superpoint.pipelines.experiment import Experiment
     from superpoint.pipelines.experimentreport import ExperimentReport as ExperimentPages
-    from superpoint.pipelines.experiments.estimate import Estimate
+    from superpoint.pipelines.experiments.estimate import TimeEstimate
     from superpoint.pipelines.export import ExportedNetwork
     from superpoint.pipelines.forecast import Forecast
     from superpoint.pipelines.label import PseudoMask
@@ -527,7 +527,7 @@ def of_experiment(result: Experiment) -> RenderableType:
     )
 
 
-def of_estimate(found: Estimate) -> RenderableType:
+def of_estimate(found: TimeEstimate) -> RenderableType:
     """Summarize what a grid would take."""
     networks = [
         f"{one['model']} {one['encoder']}, {one['batch_size']} patches of {one['patch']} pixels on {one['device']}: "
@@ -541,7 +541,8 @@ def of_estimate(found: Estimate) -> RenderableType:
         "in all": f"{timedelta(seconds=round(found.seconds))} with {found.n_workers} at a time, at most",
     }
     done = f"{found.n_done} of {found.n_cells} cells are done already; " if found.n_done else f"{found.n_cells} cells; "
-    return Group(_facts(f"{done}left to do", parts), *networks)
+    problems = [Text(f"will fail: {problem}", style="yellow") for problem in dict.fromkeys(found.problems)]
+    return Group(_facts(f"{done}left to do", parts), *networks, *problems)
 
 
 def of_demo(result: Demo) -> RenderableType:

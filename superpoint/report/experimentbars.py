@@ -48,6 +48,8 @@ class BarChart:
     title: str = ""
     reference: float | None = None
     """A line that all are compared with."""
+    most: float | None = None
+    """That a value can be; None for no bound."""
     names: Sequence[Sequence[str]] = field(init=False)
     """Of the bars, in lines."""
 
@@ -68,16 +70,28 @@ class BarChart:
         written = 0.2 + _IN_A_CHARACTER * max(len(bar.text) for bar in self.bars)
         return 0.2 + _IN_A_CHARACTER * longest, written, 0.46, 0.32 if self.title else 0.12
 
+    @property
+    def reach(self) -> float:
+        """Where the axis ends."""
+        shown = max(max((bar.mean, *bar.dots)) for bar in self.bars)
+        longest = max(shown, *(bar.mean if bar.high is None else bar.high for bar in self.bars))
+        end = max(shown, 1.04 * min(longest, MOST_REACH * max(bar.mean for bar in self.bars))) or 1.0
+        return end if self.most is None else min(end, self.most)
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a whisker is longer than there is room."""
+        return any(bar.high is not None and (bar.high > self.reach or (bar.low or 0) < 0) for bar in self.bars)
+
     def draw(self, axes: Axes) -> None:
         """Draw it, the first bar at the top."""
-        most = max(max(bar.mean, bar.high or bar.mean, *bar.dots) for bar in self.bars)
         axes.grid(axis="x", color=RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         for place, bar in enumerate(self.bars):
             _draw_bar(axes, -place, bar)
         if self.reference is not None:
             axes.axvline(self.reference, color=INK, linewidth=1.2, linestyle=REFERENCE_DASHES)
-        axes.set_xlim(0, 1.04 * min(most, MOST_REACH * max(bar.mean for bar in self.bars)))
+        axes.set_xlim(0, self.reach)
         axes.set_ylim(0.6 - len(self.bars), 0.6)
         axes.set_yticks([-place for place in range(len(self.bars))], [visible("\n".join(n)) for n in self.names])
         axes.tick_params(axis="y", length=0, labelcolor=INK)

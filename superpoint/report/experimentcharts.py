@@ -61,6 +61,14 @@ class CurveChart:
     size: tuple[float, float] = (4.45, 2.75)
 
     @property
+    def cuts(self) -> bool:
+        """Whether the band of a curve reaches beyond the vertical axis."""
+        few = len(self.curves) <= MOST_BANDS
+        shown = [one for one in self.curves if one.is_level or (few and np.isfinite(one.low).sum() > 1)]
+        low, high = self.limits  # NaN is neither below nor above
+        return any(bool((curve.low < low).any() or (curve.high > high).any()) for curve in shown)
+
+    @property
     def margins(self) -> tuple[float, float, float, float]:
         """Left, right, bottom and top, inches."""
         return 0.62, 0.14, 0.48, 0.32 if self.title else 0.12
@@ -120,26 +128,32 @@ def _draw_curve(axes: Axes, curve: DrawnCurve, *, has_band: bool) -> None:
         axes.fill_between(
             curve.x, curve.low, curve.high, where=known.tolist(), color=colour, alpha=BAND_STRENGTH, linewidth=0
         )
-    axes.plot(*curve.dots.T, "_", color=edge, markersize=11, alpha=0.7, markeredgewidth=1)
+    axes.plot(*curve.dots.T, "_", color=edge, markersize=11, alpha=0.7, markeredgewidth=1, clip_on=False)
     if curve.colour:
         axes.plot(curve.x, curve.mean, color=INK, linewidth=3.2, solid_capstyle="round")
     axes.plot(curve.x, curve.mean, color=colour, linestyle=key.dashes, linewidth=1.7, marker=key.marker, markersize=5,
-              markerfacecolor=curve.colour or key.face, markeredgecolor=edge, markeredgewidth=0.8)  # fmt: skip
+              markerfacecolor=curve.colour or key.face, markeredgecolor=edge, markeredgewidth=0.8,
+              clip_on=False)  # fmt: skip  # a mean of 0 lies on the axis
     if curve.ring is not None:
         height = float(curve.mean[np.flatnonzero(curve.x == curve.ring)[0]])
         axes.plot(
             [curve.ring], [height], "o", markersize=11, markerfacecolor="none", markeredgecolor=edge,
-            markeredgewidth=1.2,
+            markeredgewidth=1.2, clip_on=False,
         )  # fmt: skip
 
 
 def limits_of(
-    curves: Sequence[DrawnCurve], *, has_bands: bool = True, extra: Sequence[float] = ()
+    curves: Sequence[DrawnCurve],
+    *,
+    has_bands: bool = True,
+    extra: Sequence[float] = (),
+    bounds: tuple[float | None, float | None] = (None, None),
 ) -> tuple[float, float]:
     """Return the vertical limits that show curves.
 
     All repeats are shown, and bands as far as the plot is not more than three times as high for it: the interval of
-    two repeats may be wider than anything there is to be seen.
+    two repeats may be wider than anything there is to be seen. What no value can be below or above is not shown:
+    Student's interval does not know of such bounds.
     """
     shown = np.concatenate([*(curve.dots[:, 1] for curve in curves), *(curve.mean for curve in curves), extra])
     ends = np.concatenate([np.append(curve.low, curve.high) for curve in curves if has_bands] or [np.empty(0)])
@@ -149,7 +163,12 @@ def limits_of(
     low = max(low - span, min(low, *ends)) if ends.size else low
     high = min(high + span, max(high, *ends)) if ends.size else high
     margin = 0.06 * (high - low) or 0.05 * (abs(high) or 1.0)
-    return low - margin, high + margin
+    least, most = bounds
+    low, high = low - margin, high + margin
+    return (
+        low if least is None else min(max(low, least), float(shown.min())),
+        high if most is None else max(min(high, most), float(shown.max())),
+    )
 
 
 def ticks_of_values(values: Sequence[float], texts: Sequence[str]) -> list[tuple[float, str]]:

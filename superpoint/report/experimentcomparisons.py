@@ -33,7 +33,8 @@ def bars_plot(findings: Findings) -> Plot:
     charts = [_bar_chart(findings, panels.with_name(value) if panels else "", those) for value, those in groups.items()]
     more = "" if all(len(those) <= MOST_BARS for those in groups.values()) else f" The first {MOST_BARS} are drawn."
     several = "Means over repeats, with their 95 % intervals as whiskers and a dot for each repeat."
-    note = (several if findings.n_repeats > 1 else ONE_REPEAT) + more
+    cut = " A whisker that meets the edge of the chart goes on beyond it." if any(one.cuts for one in charts) else ""
+    note = (several if findings.n_repeats > 1 else ONE_REPEAT) + more + cut
     texts = ["; ".join(f"{bar.name} {bar.text}" for bar in chart.bars) for chart in charts]
     title = f"{findings.metric.title} compared"
     return Plot(name="bars", title=title, note=note, charts=charts, descriptions=texts, n_cols=1)
@@ -46,12 +47,14 @@ def _bar_chart(findings: Findings, title: str, rows: Sequence[Ranked]) -> BarCha
         x_title=findings.metric.title,
         title=title,
         reference=references[0] if len(references) == 1 else None,
+        most=findings.metric.bounds[1],
     )
 
 
 def _bar(findings: Findings, row: Ranked) -> Bar:
     values = row.combination.values(findings.metric.name)
-    best = findings.ranking[0].estimate.mean if findings.metric.better != "neither" else None
+    rivals = findings.compared if findings.metric.better != "neither" else []
+    is_rival = bool(rivals) and not findings.is_reference(row.combination)
     return Bar(
         name=findings.results.text_of(row.combination.at),
         key=Key(name="", place=0, is_reference=False),
@@ -60,7 +63,7 @@ def _bar(findings: Findings, row: Ranked) -> Bar:
         high=row.estimate.high,
         dots=tuple(values[np.isfinite(values)].tolist()) if row.estimate.n > 1 else (),
         text=findings.metric.text(row.estimate.mean),
-        is_best=row.estimate.mean == best,
+        is_best=is_rival and row.estimate.mean == rivals[0].estimate.mean,
     )
 
 

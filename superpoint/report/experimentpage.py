@@ -69,6 +69,8 @@ class ExperimentPage:
     plots: Sequence[Plot]
     facts: Mapping[str, str]
     """Of the experiment, by name."""
+    n_test_rasters: Sequence[int] = ()
+    """That cells were judged on, ascending, each number once; empty where not known."""
     examples: Sequence[Example] = ()
     examples_note: str = ""
     shared: Mapping[str, str] = field(default_factory=dict)
@@ -110,11 +112,11 @@ def _header(page: ExperimentPage) -> Html:
     words = {"done": "done", "failed": f"{counts['failed']:,} failed", "unfinished": "unfinished"}[state]
     title = element("h1", f"{results.title} ", element("span", words, class_=f"badge {state}"))
     verdict = element("div", *(element("p", text) for text in page.verdicts), class_="verdict")
-    return element("header", title, verdict, boxes(_numbers(page.findings)), facts_list(page.facts))
+    return element("header", title, verdict, boxes(_numbers(page)), facts_list(page.facts))
 
 
-def _numbers(findings: Findings) -> dict[str, str]:
-    results = findings.results
+def _numbers(page: ExperimentPage) -> dict[str, str]:
+    findings, results = page.findings, page.findings.results
     counts = results.counts
     numbers = {"of the cells done": f"{counts['done']:,} / {len(results.cells):,}"}
     if counts["failed"]:
@@ -122,10 +124,19 @@ def _numbers(findings: Findings) -> dict[str, str]:
     if counts["waiting"]:
         numbers["cells wait"] = f"{counts['waiting']:,}"
     numbers["repeats"] = f"{findings.n_repeats:,}"
-    seconds = [cell.seconds for cell in results.cells if cell.seconds is not None and cell.status == "done"]
+    done = [cell for cell in results.cells if cell.status == "done"]
+    epochs = sorted({int(cell.scores["epochs"]) for cell in done if "epochs" in cell.scores})
+    several = {"epochs": epochs, "test rasters": page.n_test_rasters}
+    numbers |= {name: _range_text(values) for name, values in several.items() if values}
+    seconds = [cell.seconds for cell in done if cell.seconds is not None]
     if seconds:
         numbers["half of the cells took up to"] = duration_text(median(seconds))
     return numbers
+
+
+def _range_text(ascending: Sequence[int]) -> str:
+    first, last = ascending[0], ascending[-1]
+    return f"{first:,}" if first == last else f"{first:,} to {last:,}"
 
 
 def _plots(plots: Sequence[Plot]) -> Iterator[Html]:
@@ -170,7 +181,8 @@ def _css(key: Key) -> str:
 
 
 def _table(findings: Findings) -> Html:
-    note = "Means over repeats ± half of the 95 % interval; the best mean of each column in bold."
+    apart = f"; {findings.reference_name} is not compared and stands last" if findings.question.reference else ""
+    note = f"Means over repeats ± half of the 95 % interval; the best mean of each column in bold{apart}."
     return section("All combinations", soft(note), scores_table(findings))
 
 

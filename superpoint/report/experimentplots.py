@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from superpoint.experiments.results import value_text
-from superpoint.experiments.scores import IOU
+from superpoint.experiments.scores import IOU, score_of
 from superpoint.report.experimentcharts import (
     MOST_BANDS,
     CurveChart,
@@ -44,7 +44,8 @@ def _curves(findings: Findings) -> Plot:
     has_rings = any(curve.ring is not None for curves in drawn.values() for curve in curves)
     note = _note(findings) + (" A ring marks where diminishing returns begin." if has_rings else "")
     metric = findings.metric.title
-    return _plot_of(findings, "curves", f"{metric} over {_x_title(findings)}", note, drawn, y_title=metric)
+    title = f"{metric} over {_x_title(findings)}"
+    return _plot_of(findings, "curves", title, note, drawn, y_title=metric, bounds=findings.metric.bounds)
 
 
 def _ratios(findings: Findings) -> Plot:
@@ -56,7 +57,8 @@ def _ratios(findings: Findings) -> Plot:
     aim = f" The dotted line is the target, {value_text(target)}." if target is not None else ""
     note = f"Each repeat over the same repeat of {name}; 1 is as good as {name}.{aim}"
     title = f"{findings.metric.title} over that of {name}"
-    return _plot_of(findings, "ratio", title, note, drawn, y_title=f"ratio to {name}", target=target)
+    bounds = (findings.metric.least if findings.metric.least == 0 else None, None)
+    return _plot_of(findings, "ratio", title, note, drawn, y_title=f"ratio to {name}", bounds=bounds, target=target)
 
 
 def _plot_of(
@@ -67,6 +69,7 @@ def _plot_of(
     drawn: dict[str, list[DrawnCurve]],
     *,
     y_title: str,
+    bounds: tuple[float | None, float | None],
     target: float | None = None,
 ) -> Plot:
     """Return charts of all panels on one vertical scale."""
@@ -75,10 +78,10 @@ def _plot_of(
     if not every:
         return Plot(name=name, title=title, note=note, charts=(), descriptions=())
     has_bands = all(len(curves) <= MOST_BANDS for curves in drawn.values())
-    limits = limits_of(every, has_bands=has_bands, extra=() if target is None else (target,))
+    limits = limits_of(every, has_bands=has_bands, extra=() if target is None else (target,), bounds=bounds)
     charts = [_chart(findings, panel, curves, y_title, limits, target) for panel, curves in drawn.items()]
     texts = [f"{title}{', ' + chart.title if chart.title else ''}: {_told(chart.curves)}" for chart in charts]
-    return Plot(name=name, title=title, note=note, charts=charts, descriptions=texts, keys=_keys(every))
+    return Plot(name=name, title=title, note=note + _cut(charts), charts=charts, descriptions=texts, keys=_keys(every))
 
 
 def _chart(
@@ -113,11 +116,12 @@ def _classes(findings: Findings) -> Plot:
     of_panel = f" Of {panel.name} alone." if panel.name else ""
     has_reference = is_alone and len(panel.lines) > 1
     dashed = f" The dashed line is {findings.reference_name}." if has_reference else ""
+    charts = [_class_chart(findings, name, own) for name, own in drawn.items()]
     return Plot(
         name="classes",
         title="IoU of each class",
-        note=f"Each class on a scale of its own.{of_panel} {_note(findings)}{dashed}",
-        charts=[_class_chart(findings, name, own) for name, own in drawn.items()],
+        note=f"Each class on a scale of its own.{of_panel} {_note(findings)}{dashed}{_cut(charts)}",
+        charts=charts,
         descriptions=[f"IoU of {name} over {_x_title(findings)}: {_told(own)}" for name, own in drawn.items()],
         keys=[] if is_alone else _keys([curve for curves in drawn.values() for curve in curves]),
         n_cols=3,
@@ -125,7 +129,8 @@ def _classes(findings: Findings) -> Plot:
 
 
 def _class_chart(findings: Findings, name: str, curves: Sequence[DrawnCurve]) -> CurveChart:
-    limits = limits_of(curves, has_bands=len(curves) <= MOST_BANDS)
+    bounds = score_of(f"{IOU}{name}").bounds
+    limits = limits_of(curves, has_bands=len(curves) <= MOST_BANDS, bounds=bounds)
     chart = _chart(findings, name, curves, "IoU", limits)
     return replace(chart, size=_SMALL, swatch=findings.results.class_colours[name])
 
@@ -183,6 +188,11 @@ def _told(curves: Sequence[DrawnCurve]) -> str:
 
 def _x_title(findings: Findings) -> str:
     return findings.layout.x.title if findings.layout.x else ""
+
+
+def _cut(charts: Sequence[CurveChart]) -> str:
+    """Say that there is more of a band than is drawn."""
+    return " A band that meets the edge of a chart goes on beyond it." if any(one.cuts for one in charts) else ""
 
 
 def _note(findings: Findings) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from superpoint.experiments.scores import Score
 
 MOST_SETTING_CHARACTERS = 160
+EXPLAINED = ("n_points", "epochs", "train_loss", "seconds")
+"""Columns of the results that are easily misread: they are explained even where the table does not have them."""
 
 
 def scores_table(findings: Findings) -> Html:
@@ -29,7 +31,8 @@ def scores_table(findings: Findings) -> Html:
     results = findings.results
     axes = results.free_axes
     scores = [score_of(name) for name in columns_of(findings)]
-    best = {score.name: _best_mean(results.combinations, score) for score in scores}
+    compared = [one for one in results.combinations if not findings.is_reference(one)]
+    best = {score.name: _best_mean(compared, score) for score in scores}
     has_ratio = bool(findings.question.reference)
     head = [*(axis.title for axis in axes), "done", *(score.title for score in scores)]
     if has_ratio:
@@ -58,8 +61,9 @@ def _row(
     place = findings.place_of(combination)
     places: list[str | Cell] = [_place(axis, place[axis.name]) for axis in axes]
     done = Cell(text=f"{combination.n_done} / {n_cells}", value=combination.n_done)
-    shown = [_score_cell(score, estimate(combination.values(score.name)), best[score.name]) for score in scores]
     is_reference = findings.is_reference(combination)
+    bold = {} if is_reference else best
+    shown = [_score_cell(score, estimate(combination.values(score.name)), bold.get(score.name)) for score in scores]
     ratio = [Cell(text="1", value=1.0) if is_reference else _ratio_cell(findings.ratio_of(combination))]
     return [*places, done, *shown[:1], *(ratio if has_ratio else []), *shown[1:]]
 
@@ -147,7 +151,14 @@ def definitions(findings: Findings) -> Html:
         "picked"
     )
     names = [name for name in columns_of(findings) if not name.startswith(IOU)]
+    known = {name for cell in findings.results.cells for name in cell.scores}
     facts |= {score_of(name).title: score_of(name).meaning for name in names}
+    if {"epochs", "val_miou"} & known:
+        facts["checkpoint"] = (
+            "scores are of that with the best val_miou of all epochs, without validation of that of the last epoch; "
+            "epochs and train_loss are of the last epoch"
+        )
+    facts |= {name: score_of(name).meaning for name in EXPLAINED if name in known - set(names)}
     if findings.class_scores:
         facts["IoU of a class"] = "intersection over union, of all test pixels together"
     return facts_list(facts)

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from superpoint.errors import InputError
+from superpoint.losses import parse_losses
+from superpoint.training.criteria import SUPERPIXEL_TERM
 from superpoint.training.module import SegmentationModule
 from superpoint.training.recipe import STRIDE, Recipe
 
@@ -30,8 +32,19 @@ SCORES = "weighted-masked-mse"  # the loss whose outputs are near 0 and 1 by the
 
 
 def gives_logits(recipe: Recipe) -> bool:
-    """Return whether raw outputs are logits of a softmax, and no scores near 0 and 1 as after a squared error."""
-    return recipe.loss != SCORES
+    """Return whether raw outputs are logits of a softmax, and no scores near 0 and 1 as after a squared error.
+
+    The terms that look at labels decide: outputs are scores if the squared error is the only one. A term of superpixels
+    asks their pixels to be alike and draws outputs to no other place; every other loss judges the softmax, and drives
+    outputs beyond 0 and 1 with a squared error beside it too.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the network; its loss may be a sum, in any spelling.
+    """
+    terms = {name for name, _ in parse_losses(recipe.loss)}
+    return terms - {SUPERPIXEL_TERM} != {SCORES}
 
 
 def describe_network(module: SegmentationModule, provenance: Mapping[str, Any]) -> dict[str, Any]:

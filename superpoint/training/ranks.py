@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,13 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from superpoint.errors import SuperpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 HOST = "127.0.0.1"
 PATIENCE_S = 10.0  # how long the others may take to end
+POLL_S = 0.02
 
 
 class Rank(ClusterEnvironment):
@@ -113,25 +115,24 @@ def together(n_ranks: int, work: Callable[[Rank], object]) -> Iterator[Rank]:
     Raises
     ------
     SuperpointError
-        If another process ended before its time; with its last words.
+        If another process ended before its time, or could not be started; with its last words. None is left running.
     """
     port = _free_port() if n_ranks > 1 else 0
     with tempfile.TemporaryFile() as words:
-        others = [_started(Rank(rank, n_ranks, port), work, words) for rank in range(1, n_ranks)]
+        others: list[subprocess.Popen[bytes]] = []
         try:
+            for rank in range(1, n_ranks):
+                message = pickle.dumps(sys.path) + pickle.dumps((work, Rank(rank, n_ranks, port)))
+                others.append(_started(words))
+                _send(others[-1], message)
             yield Rank(0, n_ranks, port)
-            for process in others:
-                _failed(process)  # they have done what they had to; what is still at it is ended
+            _one_failed(others)  # they have done what they had to; what is still at it is ended
         except SuperpointError:
             raise  # of all alike
         except Exception as error:
-            if not any(_failed(process) for process in others):
+            if not _one_failed(others):
                 raise
-            words.seek(0)
-            lines = words.read().decode(errors="replace").strip().splitlines()
-            raise SuperpointError(
-                f"another process of this training ended: {lines[-1] if lines else 'without a word'}"
-            ) from error
+            raise SuperpointError(f"another process of this training ended: {_last_of(words)}") from error
         finally:
             for process in others:
                 process.kill()
@@ -157,25 +158,35 @@ def summed(values: NDArray[np.generic], device: torch.device) -> NDArray[Any]:
     return np.asarray(total.cpu().numpy())
 
 
-def _started(rank: Rank, work: Callable[[Rank], object], words: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401  # a file
+def _started(words: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401  # a file
     """Start a process that reads what to do from its input."""
     command = [sys.executable, "-c", "from superpoint.training.ranks import main; main()"]
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words, env=os.environ | threads
     )
-    if process.stdin is not None:
-        pickle.dump(sys.path, process.stdin)
-        pickle.dump((work, rank), process.stdin)
-        process.stdin.close()
-    return process
 
 
-def _failed(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        return process.wait(PATIENCE_S) != 0
-    except subprocess.TimeoutExpired:
-        return False
+def _send(process: subprocess.Popen[bytes], message: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101  # for the type checker
+    with process.stdin as ear:  # closed even if the process ended before it heard all
+        ear.write(message)
+
+
+def _one_failed(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Wait until all have ended or one has failed, not for ever; return whether one has."""
+    until = time.monotonic() + PATIENCE_S
+    while (codes := [process.poll() for process in processes]) and not any(codes):
+        if None not in codes or time.monotonic() > until:
+            return False
+        time.sleep(POLL_S)
+    return any(codes)
+
+
+def _last_of(words: Any) -> str:  # noqa: ANN401  # a file
+    words.seek(0)
+    lines = words.read().decode(errors="replace").strip().splitlines()
+    return str(lines[-1]) if lines else "without a word"
 
 
 def _free_port() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_a_line_that_x_does_not_matter_to_is_level_and_stands_once() -> None:
     points, masks = found.curves(found.panels[0])
     assert (points.is_level, masks.is_level) == (False, True)
     assert [found.name_of(one) for one in found.distinct] == [
-        "10 points, points", "masks", "20 points, points", "30 points, points",
+        "10 points, points", "20 points, points", "30 points, points", "masks",
     ]  # fmt: skip
 
 
@@ -129,16 +130,59 @@ def test_the_sentences_say_what_can_be_worked_out_by_hand() -> None:
     )
 
 
-def test_the_first_sentence_names_the_ratio_and_the_target() -> None:
+def test_a_target_is_reached_or_missed_only_where_the_interval_settles_it() -> None:
+    """The ratios at 30 points are 39/49, 40/50, 41/51: mean 0.800, interval 0.790 to 0.810."""
     reference = {"supervision": "masks"}
     results = results_of(POINTS, KIND, SEED)
-    for target, words in ((0.795, "reaches the target of 0.795, though the interval does not settle it"),
-                          (0.95, "misses the target of 0.95.")):  # fmt: skip
+    for target, words in ((0.7, "which reaches the target of 0.7."),
+                          (0.795, "above the target of 0.795, which 3 repeats cannot settle."),
+                          (0.805, "below the target of 0.805, which 3 repeats cannot settle."),
+                          (0.95, "which misses the target of 0.95.")):  # fmt: skip
         first = verdicts_of(findings_of(results, Question(reference=reference, target_ratio=target)))[0]
         assert first.startswith(
             "points, 30 points: mIoU 0.400 (95 % interval 0.375 to 0.425, 3 repeats), 0.800 of masks"
         )
-        assert words in first
+        assert first.endswith(words)
+        assert ("reaches" in first, "misses" in first) == (target == 0.7, target == 0.95)
+
+
+def test_one_repeat_settles_no_target() -> None:
+    asked = Question(reference={"supervision": "masks"}, target_ratio=0.5)
+    first = verdicts_of(findings_of(results_of(POINTS, KIND), asked))[0]
+    assert first.endswith("0.800 of masks, above the target of 0.5, which 1 repeat cannot settle.")
+
+
+def test_a_loss_reaches_its_target_from_above() -> None:
+    asked = Question(metric="train_loss", reference={"supervision": "masks"}, target_ratio=0.9)
+    results = results_of(POINTS, KIND, SEED)
+    cells = tuple(replace(cell, scores={"train_loss": cell.scores["miou"]}) for cell in results.cells)
+    first = verdicts_of(findings_of(replace(results, cells=cells), asked))[0]
+    assert first.endswith("which reaches the target of 0.9.")
+
+
+def test_the_reference_is_not_what_is_best_but_told_apart() -> None:
+    found = findings_of(results_of(POINTS, KIND, SEED), Question(reference={"supervision": "masks"}))
+    best = next(text for text in verdicts_of(found) if text.startswith("Best"))
+    assert best.startswith("Best of points: 30 points, mIoU 0.400 (")
+    assert "; ahead of 20 points by 0.005 (" in best
+    assert best.endswith("; masks 0.500.")
+
+
+def test_of_several_that_are_compared_the_names_stand_in_parentheses() -> None:
+    algorithm = Axis(name="label.algorithm", values=("hers", "slic", "pixels"))
+    gains = {"hers": 0.1, "slic": 0.05, "pixels": 0.2}
+    results = results_of(POINTS, algorithm, SEED, score=lambda at: score(at) + gains[at["label.algorithm"]])
+    best = verdicts_of(findings_of(results, Question(reference={"label.algorithm": "pixels"})))[-1]
+    assert best.startswith("Best but for pixels: 30 points, hers, mIoU 0.500 (")
+    assert "; ahead of 20 points (hers) by 0.005 (" in best
+    assert best.endswith("; pixels 0.600.")
+
+
+def test_one_that_is_compared_is_not_called_the_best() -> None:
+    results = results_of(KIND, SEED, score=lambda at: {"points": 0.4, "masks": 0.5}[at["supervision"]])
+    (only,) = verdicts_of(findings_of(results, Question(reference={"supervision": "masks"})))
+    assert only.startswith("Points: mIoU 0.400 (")
+    assert only.endswith("0.800 of masks (0.800 to 0.800); masks 0.500.")
 
 
 def test_with_one_repeat_no_interval_and_no_rule_is_claimed() -> None:

@@ -14,12 +14,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from distributed import Client, LocalCluster
 from smallworld import two_fields, write_classes, write_raster
 
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.experiment import estimate, experiment
 from superpoint.pipelines.experiments.grid import read_grid
 from superpoint.pipelines.experiments.stages import stage_of
+from superpoint.pipelines.outputs import alone_in
 from superpoint.pipelines.settings import ExperimentSettings
 
 PIPELINE = """
@@ -108,18 +110,22 @@ def test_each_cell_is_a_row_and_what_cells_share_is_done_once(world: Path) -> No
     assert again.n_done == 8
     assert {path: path.stat().st_mtime_ns for path in (world / "out" / "stages").rglob("*")} == before
     assert rows_of(world) == rows
+    with alone_in(world / "out"), pytest.raises(InputError, match="another process is working in"):
+        experiment(ExperimentSettings(experiment=path))
 
 
-def test_a_cluster_gives_the_rows_of_this_process(world: Path) -> None:
+def test_a_worker_of_two_threads_gives_the_rows_of_this_process(world: Path) -> None:
     path = write_experiment(world, "[grid]\nseed = [0, 1]\n")
-    scores = ("miou", "pixel_accuracy", "coverage", "label_accuracy", "train_loss", "train_digest", "iou_dark")
+    scores = ("miou", "pixel_accuracy", "coverage", "label_accuracy", "train_digest", "iou_dark", "train_loss")
+    settings = ExperimentSettings(experiment=path, set={"train.loaders": 1})
     experiment(ExperimentSettings(experiment=path))
     here = [[row[name] for name in scores] for row in rows_of(world)]
     (world / "out").rename(world / "before")
-    experiment(ExperimentSettings(experiment=path, workers=2))
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster, Client(cluster) as client:
+        experiment(settings, client=client)
     there = [[row[name] for name in scores] for row in rows_of(world)]
-    assert [row[:4] + row[5:] for row in there] == [row[:4] + row[5:] for row in here]
-    assert [row[4] for row in there] == pytest.approx([row[4] for row in here], rel=1e-4)  # threads add up otherwise
+    assert [row[:-1] for row in there] == [row[:-1] for row in here]
+    assert [row[-1] for row in there] == pytest.approx([row[-1] for row in here], rel=1e-4)  # threads add up otherwise
 
 
 def test_a_failed_cell_sinks_no_other(world: Path) -> None:
@@ -165,6 +171,13 @@ def test_an_estimate_says_what_is_left_and_does_nothing(world: Path) -> None:
     assert (left.n_labels, left.n_trainings, left.n_done, left.seconds) == (0, 0, 8, 0)
 
 
+def test_an_estimate_of_cells_that_will_fail_is_of_the_others(world: Path) -> None:
+    path = write_experiment(world, '[grid]\ntrain.encoder = ["tu-lcnet_035", "nonsense"]\n')
+    found = estimate(ExperimentSettings(experiment=path))
+    assert found.n_trainings == 1
+    assert found.problems[0].startswith("unknown encoder 'nonsense'")
+
+
 @pytest.mark.parametrize(
     ("grid", "sentence"),
     [
@@ -175,6 +188,10 @@ def test_an_estimate_says_what_is_left_and_does_nothing(world: Path) -> None:
         ("[grid]\ntrain.bands = [[1], [1, 2]]\n", "values of the axis 'train.bands' are lists; name them"),
         ("[grid]\ntrain.epoch = [1, 2]\n", r"\[train\] has no setting 'epoch'"),
         ("[grid]\nsed = [1, 2]\n", "unknown setting 'sed'"),
+        ("[grid]\nn_points = [1, 2]\n", "'n_points' is a column of the results"),
+        ("[grid]\nseed = [1]\n[grid.two]\na = { seed = 3 }\n", "the axis 'two' of .* sets 'seed', which another axis"),
+        ("[grid]\nclient = [1]\n", "unknown setting 'client'"),
+        ("[grid]\nlayer = ['a', 'b']\n[grid.left]\nout = { label = false }\n", "axis 'layer' .* changes nothing"),
         ("[inspect]\n[grid]\nseed = [1]\n", r"an experiment has no \[inspect\]"),
         ('[grid]\nseed = [1]\n[report]\nmetric = "mio"\n', r"\[report\] metric"),
         ('[grid]\nseed = [1]\n[report]\nx = "points"\n', "report.x = 'points' is no axis of the grid"),
@@ -196,6 +213,16 @@ def test_a_stage_is_done_again_when_a_file_it_names_is_another(world: Path) -> N
     write_raster(world / "images" / "4.tif", two_fields((64, 81), seed=4)[0])
     found.append(stage_of("split", grid.cells[0].pipeline, {}, world / "out").digest)
     assert len(set(found)) == 3
+
+
+def test_a_file_that_a_parameter_names_is_part_of_what_decides(world: Path) -> None:
+    weights = world / "weights.safetensors"
+    pipeline = {"rasters": ["a.tif"], "label": {"points": "p.csv", "parameter": {"weights": str(weights)}}}
+    found = []
+    for text in ("one", "another"):
+        weights.write_text(text)
+        found.append(stage_of("label", pipeline, {}, world / "out").digest)
+    assert found[0] != found[1]
 
 
 def test_a_variant_that_leaves_a_step_out_wins_over_an_axis_in_it(world: Path) -> None:

@@ -21,6 +21,7 @@ from superpoint.cache.masks import CLASSES_TAG
 from superpoint.cache.rasters import open_raster
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError
+from superpoint.pipelines.experimentpictures import distinct_names
 from superpoint.pipelines.experimentreport import experiment_report
 from superpoint.pipelines.experimentresults import read_experiment
 from superpoint.pipelines.report import report
@@ -122,6 +123,22 @@ def test_the_maps_are_the_class_colours_of_the_first_raster(html: str) -> None:
     assert "tile1.tif" in page.texts["h3"]
     assert "tile2.tif" not in page.texts["h3"]
     assert any("mIoU 0.310 here" in text for text in page.texts["figcaption"])
+
+
+def test_rasters_of_one_name_are_told_apart_by_their_folders() -> None:
+    tiles = ["in/tile 1/images/a.png", "in/tile 2/images/a.png", "in/tile 2/images/b.png"]
+    names = ["tile 1/images/a.png", "tile 2/images/a.png", "tile 2/images/b.png"]
+    assert distinct_names(tiles) == dict(zip(tiles, names, strict=True))
+    assert distinct_names(["in/1/a.png", "in/1/b.png"]) == {"in/1/a.png": "a.png", "in/1/b.png": "b.png"}
+    assert distinct_names(["a.png", "in/a.png"]) == {"a.png": "a.png", "in/a.png": "in/a.png"}
+
+
+def test_the_head_says_on_how_many_rasters_cells_were_judged_and_when_it_was_begun(folder: Path, html: str) -> None:
+    assert read_experiment(folder).n_test_rasters() == [1]
+    page = Page(html)
+    assert "test rasters" in page.text
+    assert "begun" in page.texts["dt"]
+    assert "written" not in page.texts["dt"]
 
 
 def test_the_figures_are_there_as_png_and_svg(folder: Path) -> None:

@@ -107,9 +107,7 @@ def test_nothing_is_replaced_unless_asked_for(tmp_path: Path, there: str) -> Non
 
 
 def test_other_suffixes_and_sizes_of_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValidationError, match=r"the name of net\.pt; known suffixes: \.safetensors, \.onnx"
-    ):
+    with pytest.raises(ValidationError, match=r"the name of net\.pt; known suffixes: \.safetensors, \.onnx"):
         ExportSettings(checkpoint=tmp_path / "a.ckpt", output="net.pt")
     with pytest.raises(ValidationError, match=r"fixed_size is about \.onnx alone"):
         ExportSettings(checkpoint=tmp_path / "a.ckpt", output="net.safetensors", fixed_size=True)

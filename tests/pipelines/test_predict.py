@@ -141,6 +141,32 @@ def test_probabilities_that_are_missing_are_made_with_their_map(
     np.testing.assert_array_equal(read(again.probabilities).argmax(axis=0), read(output)[0])
 
 
+def test_a_map_that_is_replaced_takes_its_probabilities_along(
+    checkpoint: Path, rasters: list[Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "a.map.tif"
+    (first,) = mapped(checkpoint, rasters[:1], output, probabilities=True)
+    kept = Path(first.probabilities or "")
+    (same,) = mapped(checkpoint, rasters[:1], output)
+    assert (same.kept, same.probabilities, kept.exists()) == (True, None, True)
+    (replaced,) = mapped(checkpoint, rasters[:1], output, flips="mirrors", overwrite=True)
+    assert (replaced.kept, replaced.probabilities, kept.exists()) == (False, None, False)
+
+
+def test_probabilities_of_another_network_never_lie_beside_a_map_unless_they_are_no_file_of_ours(
+    checkpoint: Path, rasters: list[Path], tmp_path: Path
+) -> None:
+    output, beside = tmp_path / "a.map.tif", tmp_path / "a.map.probabilities.tif"
+    mapped(write_checkpoint(tmp_path / "other.ckpt", seed=1), rasters[:1], output, probabilities=True)
+    output.unlink()
+    with pytest.raises(InputError, match=r"a\.map\.probabilities\.tif exists already and was made otherwise; give"):
+        mapped(checkpoint, rasters[:1], output)
+    foreign = write_raster(beside, two_fields(SHAPE, seed=7)[0]).read_bytes()
+    mapped(checkpoint, rasters[:1], output)
+    mapped(checkpoint, rasters[:1], output, flips="mirrors", overwrite=True)
+    assert beside.read_bytes() == foreign
+
+
 def test_flips_turn_the_map_with_the_raster(checkpoint: Path, tmp_path: Path) -> None:
     """With patches that stand alike from all sides, a mirrored raster has the mirrored map."""
     image, _ = two_fields((SIZE, SIZE), seed=4)

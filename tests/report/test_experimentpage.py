@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -95,14 +96,39 @@ def test_names_from_files_are_text_and_nothing_is_asked_for(html: str) -> None:
 def test_the_table_has_means_with_half_intervals_and_the_best_in_bold(html: str) -> None:
     """Of two repeats 0.01 apart: s / sqrt(2) = 0.005, t(0.975, 1) = 12.706."""
     page = Page(html)
+    bold = [text.strip() for text in page.texts["b"]]
     assert "0.305 ± 0.064" in page.texts["td"]
-    assert "0.405 ± 0.064" in [text.strip() for text in page.texts["b"]]
-    assert "0.305 ± 0.064" not in [text.strip() for text in page.texts["b"]]
+    assert "0.355 ± 0.064" in bold
+    assert "0.305 ± 0.064" not in bold
+    assert "0.405 ± 0.064" in page.texts["td"]
+    assert "0.405 ± 0.064" not in bold  # the reference is not compared
     assert "of masks" in page.texts["th"]
 
 
-def test_a_reference_that_does_not_depend_on_x_has_one_row(html: str) -> None:
-    assert Page(html).texts["td"].count("masks") == 1
+def test_a_reference_that_does_not_depend_on_x_has_one_row_and_that_is_the_last(html: str) -> None:
+    kinds = [text for text in Page(html).texts["td"] if text in {"points", "masks"}]
+    assert kinds == ["points", "points", "points", "masks"]
+
+
+def test_the_head_has_epochs_and_test_rasters_where_they_are_known(findings: Findings, html: str) -> None:
+    cells = tuple(replace(cell, scores=cell.scores | {"epochs": 8.0 + (n % 3)}) for n, cell in
+                  enumerate(findings.results.cells))  # fmt: skip
+    known = replace(findings, results=replace(findings.results, cells=cells))
+    named = Page(page_of(known, n_test_rasters=[15])).text
+    assert "8 to 10epochs" in named.replace(" epochs", "epochs")
+    assert "15test rasters" in named.replace(" test", "test")
+    assert "test rasters" not in Page(html).text
+
+
+def test_columns_that_are_easily_misread_are_defined(findings: Findings) -> None:
+    more = {"n_points": 80.0, "epochs": 8.0, "train_loss": 0.1, "seconds": 60.0, "val_miou": 0.3}
+    cells = tuple(replace(cell, scores=cell.scores | more) for cell in findings.results.cells)
+    page = Page(page_of(replace(findings, results=replace(findings.results, cells=cells))))
+    meanings = dict(zip(page.texts["dt"][-len(page.texts["dd"]) :], page.texts["dd"], strict=True))
+    assert "on all training rasters together" in meanings["n_points"]
+    assert "best val_miou" in meanings["checkpoint"]
+    assert "epochs and train_loss are of the last epoch" in meanings["checkpoint"]
+    assert "a stage that cells share counts in each of them" in meanings["seconds"]
 
 
 def test_every_id_is_there_once(html: str) -> None:
@@ -200,6 +226,34 @@ def test_the_limits_show_every_repeat_and_are_not_blown_up_by_an_interval_of_two
     assert low < 0.29
     assert high > 0.42
     assert high - low < 0.5
+
+
+def test_no_axis_shows_what_a_score_cannot_be_and_a_band_that_is_cut_is_told_of(findings: Findings) -> None:
+    """The second repeat has ten times the score of the first: the interval reaches far below 0."""
+    plots = {plot.name: plot for plot in plots_of(findings)}
+    assert "goes on beyond it" not in plots["curves"].note
+    cells = [replace(cell, scores={name: (0.1 + 0.9 * cell.at["seed"]) * value for name, value in cell.scores.items()})
+             if cell.at["supervision"] == "points" else cell for cell in findings.results.cells]  # fmt: skip
+    wide = plots_of(findings_of(replace(findings.results, cells=tuple(cells)), findings.question))
+    assert [plot.name for plot in wide] == ["curves", "ratio", "classes"]
+    assert all(chart.limits[0] == 0 for plot in wide for chart in plot.charts)
+    assert all(plot.note.endswith("A band that meets the edge of a chart goes on beyond it.") for plot in wide)
+
+
+@pytest.mark.parametrize(("bounds", "expected"), [((0.0, 1.0), (0.0, 1.0)), ((-1.0, 1.0), (-0.3, 1.0))])
+def test_limits_end_where_values_do(bounds: tuple[float, float], expected: tuple[float, float]) -> None:
+    ends = np.array([0.02, 0.98])
+    drawn = DrawnCurve(key=Key(name="", place=0), x=np.array([1.0, 2]), mean=ends, low=ends - 0.2, high=ends + 0.2,
+                       dots=np.stack((ends, ends), axis=-1))  # fmt: skip
+    assert limits_of([drawn], bounds=bounds) == pytest.approx(expected, abs=0.05)
+
+
+def test_bars_end_at_one_and_a_whisker_that_is_cut_is_told_of() -> None:
+    found = findings_with(AXES[1], AXES[2])
+    high = [replace(cell, scores={"miou": 0.6 + 0.3 * cell.at["seed"]}, status="done") for cell in found.results.cells]
+    (bars,) = plots_of(findings_of(replace(found.results, cells=tuple(high)), found.question))
+    assert bars.charts[0].reach == 1
+    assert bars.note.endswith("A whisker that meets the edge of the chart goes on beyond it.")
 
 
 def test_lines_beyond_the_colours_differ_in_marker_and_dashes() -> None:

@@ -13,20 +13,25 @@ from safetensors.torch import load_file, save_file
 
 from superpoint.classes import ClassTable
 from superpoint.errors import InputError
+from superpoint.losses import build_loss
 from superpoint.training.checkpoint import load_module, load_trained
-from superpoint.training.exports import describe_network, save_network
+from superpoint.training.exports import describe_network, gives_logits, save_network
 from superpoint.training.module import SegmentationModule
 from superpoint.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
+TABLE = ClassTable.from_names(["road", "water"])
+
 
 def network(**changes: object) -> SegmentationModule:
     values: dict[str, object] = {
         "model": "unet",
         "encoder": "tu-lcnet_035",
-        "classes": ClassTable.from_names(["road", "water"]),
+        "classes": TABLE,
         "frequencies": (0.5, 0.5),
         "patch_size": 64,
         "scaling_low": (0.0, 10.0),
@@ -90,6 +95,53 @@ def test_the_json_says_what_another_program_needs(tmp_path: Path) -> None:
         ],
     }
     assert describe_network(network(), {})["output"]["values"] == "scores"
+
+
+SHARES = (0.5, 0.5)
+LABELS = torch.tensor([[[0, 1], [1, 0]]])  # (batch, rows, cols)
+
+
+def fitted(loss: str) -> Tensor:
+    """Return the outputs that fit labels best if nothing but the loss has a say, found step by step."""
+    outputs = torch.full((1, 2, 2, 2), 0.5, requires_grad=True)  # (batch, class, rows, cols)
+    judge, search = build_loss(loss, frequencies=SHARES), torch.optim.LBFGS([outputs], max_iter=40)
+
+    def step() -> Tensor:
+        search.zero_grad()
+        value = judge(outputs, LABELS, LABELS + 1)
+        value.backward()
+        return value
+
+    search.step(step)
+    return outputs.detach()
+
+
+@pytest.mark.parametrize(
+    ("loss", "values"),
+    [
+        ("weighted-masked-mse", "scores"),
+        ("1*weighted-masked-mse", "scores"),
+        ("0.5*weighted-masked-mse", "scores"),
+        (" weighted-masked-mse", "scores"),
+        ("weighted-masked-mse+2*weighted-masked-mse", "scores"),
+        ("weighted-masked-mse + superpixel-consistency", "scores"),
+        ("0.1*superpixel-consistency + 2 * weighted-masked-mse", "scores"),
+        ("weighted-masked-mse + partial-cross-entropy", "logits"),
+        ("weighted-masked-mse + 0.5*dice + 0.1*superpixel-consistency", "logits"),
+        ("2*partial-focal", "logits"),
+        ("lovasz-softmax + partial-cross-entropy", "logits"),
+    ],
+)
+def test_outputs_are_scores_where_what_fits_the_labels_is_0_and_1_in_any_spelling_of_the_loss(
+    loss: str, values: str
+) -> None:
+    recipe = Recipe(
+        model="unet", encoder="tu-lcnet_035", classes=TABLE, frequencies=SHARES, patch_size=64, loss=loss,
+        scaling_low=(0.0,), scaling_high=(1.0,),
+    )  # fmt: skip
+    truth = torch.stack([LABELS == 0, LABELS == 1], dim=1).float()
+    off = float((fitted(loss) - truth).abs().max())
+    assert gives_logits(recipe) == (values == "logits") == (off > 1e-2)
 
 
 def test_segmentation_models_pytorch_takes_the_weights_as_they_are(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpoint.errors import DiskFullError, SuperpointError
@@ -18,7 +19,6 @@ from superpoint.pipelines.steps import steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from distributed import Client
 
@@ -31,6 +31,7 @@ log = logging.getLogger("superpoint")
 LABELLING = ("split", "sample", "label")
 LEARNING = ("train", "predict", "evaluate")
 QUALITY = "quality.json"
+_one_network = threading.Lock()  # PyTorch draws weights and counts threads for a whole process
 
 
 @dataclass(kw_only=True)
@@ -91,6 +92,22 @@ def make_labels(course: Course, out: Path, client: Client | None) -> None:
         course.fail(error)
 
 
+def recall(course: Course, out: Path) -> None:
+    """Take in what was learned and judged for a cell already; nothing if any of it is missing."""
+    known = Course(cell=course.cell, results=dict(course.results), digests=dict(course.digests))
+    found: list[tuple[Stage, dict[str, Any]]] = []
+    for step in [step for step in steps_of(course.cell.pipeline) if step in LEARNING]:
+        stage = stage_of(step, course.cell.pipeline, known.results, out)
+        document = stage.document
+        if document is None:
+            return
+        known.enter(stage, document)
+        found.append((stage, document))
+    for stage, document in found:
+        course.enter(stage, document)
+    course.status = "done"
+
+
 def model_of(course: Course, out: Path) -> str:
     """Return what tells the model of a cell from others: the digest of its training, else of all before.
 
@@ -110,11 +127,19 @@ def models_work(jobs: Iterable[ModelJob], done: Callable[[tuple[Course, ...]], N
 
 
 def run_model(job: ModelJob, _conduct: Conduct) -> tuple[Course, ...]:
-    """Train a model, map with it and judge that, for each of its cells; this is what a worker runs."""
-    if job.threads is not None:
-        import torch
+    """Train a model, map with it and judge that, for each of its cells; this is what a worker runs.
 
-        torch.set_num_threads(job.threads)
+    A worker of several threads does one after another all the same.
+    """
+    with _one_network:
+        if job.threads is not None:
+            import torch
+
+            torch.set_num_threads(job.threads)
+        return _judged(job)
+
+
+def _judged(job: ModelJob) -> tuple[Course, ...]:
     for course in job.courses:
         try:
             for step in [step for step in steps_of(course.cell.pipeline) if step in LEARNING]:
@@ -143,12 +168,11 @@ def _lost(job: ModelJob, error: BaseException) -> tuple[Course, ...]:
 def _quality(stage: Stage, course: Course) -> dict[str, float | None]:
     """Return how good the pseudo-masks of a cell are, where their truth is known."""
     truths = course.results.get("split", {}).get("train", {}).get("masks", [])
-    path = stage.folder / QUALITY
     if not truths:
         return {}
-    if not path.exists():
-        started = time.perf_counter()
-        quality = label_quality([mask["path"] for mask in course.results["label"]], truths)
-        write_document(path, {**quality, "seconds": round(time.perf_counter() - started, 3)})
-    found: dict[str, float | None] = json.loads(path.read_text())
-    return {name: found[name] for name in ("coverage", "label_accuracy")}
+    path, compared = stage.folder / QUALITY, [[truth, Path(truth).stat().st_mtime_ns] for truth in truths]
+    held = json.loads(path.read_text()) if path.exists() else {}
+    if held.get("truths") != compared:
+        held = {**label_quality([mask["path"] for mask in course.results["label"]], truths), "truths": compared}
+        write_document(path, held)
+    return {name: held[name] for name in ("coverage", "label_accuracy")}

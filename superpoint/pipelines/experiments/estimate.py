@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.rasters import open_raster
+from superpoint.errors import InputError
 from superpoint.models import require_train_extra
 from superpoint.pipelines.experiments.stages import stage_of
 from superpoint.pipelines.forecast import forecast
@@ -16,7 +18,7 @@ from superpoint.pipelines.steps import steps_of
 from superpoint.training.patches import lattice, patch_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from superpoint.pipelines.experiments.cells import Course
     from superpoint.pipelines.experiments.stages import Stage
@@ -27,7 +29,7 @@ N_CLASSES = 6  # of the network that is timed; its last layer is a small part of
 
 
 @dataclass(kw_only=True)
-class Estimate:
+class TimeEstimate:
     """What an experiment would take."""
 
     n_cells: int
@@ -43,6 +45,8 @@ class Estimate:
     predict_seconds: float = 0.0
     networks: list[dict[str, Any]] = field(default_factory=list)
     """Each network that was timed: its settings, and seconds for a step and for a batch of a map."""
+    problems: list[str] = field(default_factory=list)
+    """Why cells will fail, as far as can be seen; they are not counted."""
 
     @property
     def seconds(self) -> float:
@@ -63,7 +67,7 @@ class _Network:
     device: str
 
 
-def estimate_of(courses: Sequence[Course], out: Path, *, n_workers: int) -> Estimate:
+def estimate_of(courses: Sequence[Course], out: Path, *, n_workers: int, threads: int | None) -> TimeEstimate:
     """Say what cells would take, by timing a tile of each superpixel algorithm and a few steps of each network.
 
     Patches without labels and early ends are not foreseen: it is what trainings take at most.
@@ -76,21 +80,28 @@ def estimate_of(courses: Sequence[Course], out: Path, *, n_workers: int) -> Esti
         Folder of the experiment.
     n_workers : int
         Trainings at a time.
+    threads : int or None
+        Threads that PyTorch has in each of them; None leaves that to it.
 
     Raises
     ------
-    InputError
-        If a setting is not allowed.
+    MissingExtraError
+        If PyTorch is not installed.
     """
     require_train_extra()
-    found = Estimate(n_cells=len(courses), n_workers=n_workers)
+    found = TimeEstimate(n_cells=len(courses), n_workers=n_workers)
     todo: dict[str, Stage] = {}
     for course in courses:
-        left = _left(course, out)
+        try:
+            left = _left(course, out)
+        except InputError as error:
+            found.problems.append(str(error))
+            continue
         found.n_done += not left
         todo |= {stage.digest: stage for stage in left}
     _add_labels(found, [stage.form for stage in todo.values() if isinstance(stage.form, LabelSettings)])
-    _add_models(found, [stage.form for stage in todo.values()])
+    with _threads(threads):
+        _add_models(found, [stage.form for stage in todo.values()])
     return found
 
 
@@ -115,7 +126,7 @@ def _stand_in(stage: Stage) -> Any:  # noqa: ANN401  # any step's result
     return {"output": str(stage.folder / "points.csv"), "checkpoint": str(stage.folder / "best.ckpt")}
 
 
-def _add_labels(found: Estimate, forms: Sequence[LabelSettings]) -> None:
+def _add_labels(found: TimeEstimate, forms: Sequence[LabelSettings]) -> None:
     """Add the superpixels that are not in the cache; what follows them takes little beside."""
     found.n_labels = len(forms)
     names = set(SuperpixelizeSettings.model_fields) & set(LabelSettings.model_fields) - {"output"}
@@ -125,13 +136,18 @@ def _add_labels(found: Estimate, forms: Sequence[LabelSettings]) -> None:
     )
 
 
-def _add_models(found: Estimate, forms: Sequence[Settings]) -> None:
+def _add_models(found: TimeEstimate, forms: Sequence[Settings]) -> None:
     """Add trainings, and the maps made with them."""
     timed: dict[_Network, tuple[float, float]] = {}
     networks: dict[str, _Network] = {}
     for form in [form for form in forms if isinstance(form, TrainSettings)]:
         network = networks[str(form.out)] = _network_of(form)
-        timed[network] = timed.get(network) or _time(network)
+        try:
+            timed[network] = timed.get(network) or _time(network)
+        except InputError as error:
+            found.problems.append(str(error))
+            del networks[str(form.out)]
+            continue
         found.train_seconds += _training(form, *timed[network])
     for made in [form for form in forms if isinstance(form, PredictSettings)]:
         known = networks.get(str(made.checkpoint.parent))
@@ -151,10 +167,12 @@ def _training(form: TrainSettings, step: float, batch: float) -> float:
 
 
 def _mapping(form: PredictSettings, network: _Network, batch: float) -> float:
+    """Return the seconds of all patches, in each view of them."""
+    from superpoint.inference import VIEWS
+
     overlap = network.patch // 4 if form.overlap is None else form.overlap
-    return sum(_n_patches(path, network.patch, network.patch - overlap) for path in form.rasters) * (
-        batch / network.batch_size
-    )
+    n_patches = sum(_n_patches(path, network.patch, network.patch - overlap) for path in form.rasters)
+    return n_patches * len(VIEWS[form.flips]) * batch / network.batch_size
 
 
 def _network_of(form: TrainSettings) -> _Network:
@@ -177,6 +195,19 @@ def _n_patches(path: Path | str, patch: int, step: int | None = None) -> int:
     if step is None:
         return len(patch_windows((rows, cols), patch))
     return len(lattice(rows, patch, step)) * len(lattice(cols, patch, step))
+
+
+@contextmanager
+def _threads(n_threads: int | None) -> Iterator[None]:
+    """Give PyTorch so many threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _time(network: _Network) -> tuple[float, float]:

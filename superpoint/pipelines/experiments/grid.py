@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from superpoint.cache.keys import digest
 from superpoint.errors import InputError
+from superpoint.pipelines.experiments.table import is_result
 from superpoint.pipelines.pipelinefile import changed, check_pipeline, read_toml
-from superpoint.pipelines.steps import steps_of
+from superpoint.pipelines.steps import FORMS, steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 OWN_TABLES = ("title", "grid", "report")
@@ -89,13 +90,22 @@ def read_grid(path: Path, changes: Mapping[str, Any]) -> Grid:
     axes = _axes(file.get("grid"), str(path))
     if not file.get("out"):
         raise InputError(f"{path} has no 'out'; name the folder for the results")
+    cells = tuple(_cell(axes, choices, pipeline, str(path)) for choices in itertools.product(*map(_choices, axes)))
+    for axis in axes:
+        _refuse_idle(axis, cells, str(path))
     return Grid(
-        title=str(file.get("title") or path.stem.replace("-", " ")),
+        title=_title(file.get("title") or path.stem.replace("-", " "), str(path)),
         out=str(file["out"]),
         axes=axes,
-        cells=tuple(_cell(axes, choices, pipeline, str(path)) for choices in itertools.product(*map(_choices, axes))),
+        cells=cells,
         report=file.get("report", {}),
     )
+
+
+def _title(title: object, where: str) -> str:
+    if not isinstance(title, str):
+        raise InputError(f"{where}: title is text, got {title!r}")
+    return title
 
 
 def _choices(axis: Axis) -> tuple[Choice, ...]:
@@ -104,7 +114,12 @@ def _choices(axis: Axis) -> tuple[Choice, ...]:
 
 def _cell(axes: tuple[Axis, ...], choices: tuple[Choice, ...], pipeline: dict[str, Any], where: str) -> Cell:
     changes: dict[str, Any] = {}
-    for choice in choices:
+    for axis, choice in zip(axes, choices, strict=True):
+        twice = sorted(set(changes) & set(choice.changes))
+        if twice:
+            raise InputError(
+                f"{where}: the axis {axis.name!r} of [grid] sets {twice[0]!r}, which another axis sets too"
+            )
         changes |= choice.changes
     # What leaves a step out comes first: what another axis sets in it is then of no account.
     ordered = sorted(changes.items(), key=lambda change: change[1] is not False)
@@ -117,6 +132,20 @@ def _cell(axes: tuple[Axis, ...], choices: tuple[Choice, ...], pipeline: dict[st
     if strange:
         raise InputError(f"{where}: an experiment has no [{strange[0]}]; steps are {', '.join(STEPS_OF_CELLS)}")
     return cell
+
+
+def _refuse_idle(axis: Axis, cells: Sequence[Cell], where: str) -> None:
+    """Refuse an axis of a shared setting that reaches no step of any cell."""
+    for name in {name for choice in axis.choices for name in choice.changes if "." not in name and name not in FORMS}:
+        if not any(_reaches(name, cell.pipeline) for cell in cells):
+            raise InputError(
+                f"{where}: the axis {axis.name!r} of [grid] changes nothing: no step takes {name!r}, or each has a "
+                f"value of its own; write STEP.{name}"
+            )
+
+
+def _reaches(name: str, pipeline: Mapping[str, Any]) -> bool:
+    return any(name in FORMS[step].model_fields and name not in pipeline[step] for step in steps_of(pipeline))
 
 
 def _axes(grid: object, where: str) -> tuple[Axis, ...]:
@@ -139,10 +168,19 @@ def _axis(name: str, values: object, where: str) -> Axis:
         choices = [Choice(label=value, changes={name: value}) for value in values]
     elif isinstance(values, dict) and all(isinstance(value, dict) for value in values.values()):
         choices = [Choice(label=label, changes=_settings(changes)) for label, changes in values.items()]
+    elif isinstance(values, dict) and all(isinstance(value, list) for value in values.values()):
+        raise InputError(
+            f"{where}: [grid] has {name}.{next(iter(values))}, and no cell has a step {name!r}; steps are "
+            f"{', '.join(STEPS_OF_CELLS)}"
+        )
     else:
         raise InputError(
             f"{where}: the axis {name!r} of [grid] is a list of values, or a table of variants, each a table of "
             f"settings; got {values!r}"
+        )
+    if is_result(name):
+        raise InputError(
+            f"{where}: {name!r} is a column of the results and no name of an axis; write STEP.{name} for a setting"
         )
     if not choices:
         raise InputError(f"{where}: the axis {name!r} of [grid] has no values")

@@ -7,10 +7,12 @@ it is one that a kill left, and is done again; a training goes on from its last 
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 from dataclasses import dataclass
 from glob import glob
+from multiprocessing import current_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +25,17 @@ from superpoint.pipelines.steps import STEPS, resolve
 from superpoint.superpixels import load_algorithm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from distributed import Client
 
     from superpoint.pipelines.settings import Settings
     from superpoint.pipelines.steps import Results
 
-RESULT = "result.json"
+RESULT, GOES = "result.json", "goes.json"
 WHEREVER = frozenset({
-    "cache", "check", "device", "loaders", "out", "output", "overwrite", "resume", "retries", "scheduler", "sharding",
-    "tensorboard", "timeout", "workers",
+    "cache", "check", "device", "error_map", "loaders", "out", "output", "overwrite", "resume", "retries", "scheduler",
+    "sharding", "tensorboard", "timeout", "workers",
 })  # fmt: skip
 """Settings that say how and where something is done, and do not decide what comes of it."""
 PLACES = {
@@ -43,7 +45,11 @@ PLACES = {
     "predict": ("output", "maps"),
 }
 """The setting that says where a step's results go, and their name in its folder."""
+IF_ASKED = {"label": {"output": "pseudo-masks"}, "evaluate": {"error_map": "errors"}}
+"""The same of what a step writes only if it is asked to."""
+FOLDERS = {"predict": ("maps",), "label": ("pseudo-masks",), "evaluate": ("errors",)}
 MADE = {"split": "output", "sample": "output", "label": "path", "train": "checkpoint", "predict": "output"}
+WITH_NETWORKS = ("train", "predict")
 ON_CLUSTER = ("label",)  # steps that divide their own work
 
 
@@ -70,19 +76,31 @@ class Stage:
         done = self.document
         if done is not None:
             return done
-        started = time.perf_counter()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.step == "predict":
-            (self.folder / "maps").mkdir(exist_ok=True)
+        for folder in (self.folder, *(self.folder / name for name in FOLDERS.get(self.step, ()))):
+            folder.mkdir(parents=True, exist_ok=True)
+        if self.step in WITH_NETWORKS:  # before the clock starts
+            importlib.import_module("superpoint.training.fit")
+        before, started = self._kept_seconds(), time.time()
+        write_document(self.folder / GOES, {"seconds": before, "started": started})
         result = STEPS[self.step](self._form(), **({"client": client} if self.step in ON_CLUSTER else {}))
-        seconds = round(time.perf_counter() - started, 3)
+        seconds = round(before + time.time() - started, 3)
         document = {"result": to_jsonable_python(result), "seconds": seconds, "digest": self.digest}
         write_document(self.folder / RESULT, document | {"settings": self.form.model_dump(mode="json")})
         return document
 
+    def _kept_seconds(self) -> float:
+        """Return how long earlier goes worked on what this one goes on from: up to their last checkpoint."""
+        goes, last = self.folder / GOES, self.folder / "last.ckpt"
+        if not (goes.exists() and last.exists()):
+            return 0.0
+        earlier = json.loads(goes.read_text())
+        return float(earlier["seconds"] + max(0.0, last.stat().st_mtime - earlier["started"]))
+
     def _form(self) -> Settings:
         goes_on = self.step == "train" and (self.folder / "last.ckpt").exists()
-        switches = {"resume": True} if goes_on else {"overwrite": True}
+        switches: dict[str, Any] = {"resume": True} if goes_on else {"overwrite": True}
+        if current_process().daemon:  # as a worker of Dask is, which may have no processes of its own
+            switches["loaders"] = 0
         return self.form.model_copy(
             update={name: value for name, value in switches.items() if name in type(self.form).model_fields}
         )
@@ -111,7 +129,8 @@ def stage_of(step: str, pipeline: Mapping[str, Any], results: Results, out: Path
     form = resolve(step, pipeline, results, {setting: Path(name or step)} if setting else {})
     key = digest(_deciding(step, form, out))
     folder = out / "stages" / f"{step}-{key[:16]}"
-    placed = form.model_copy(update={setting: folder / name} if setting else {})
+    asked = {key: folder / kept for key, kept in IF_ASKED.get(step, {}).items() if getattr(form, key) is not None}
+    placed = form.model_copy(update=asked | ({setting: folder / name} if setting else {}))
     return Stage(step=step, form=placed, digest=key, folder=folder)
 
 
@@ -134,9 +153,17 @@ def _anywhere(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str,
 
 def _files(values: Mapping[str, Any], out: Path) -> list[tuple[str, int, int]]:
     """Return size and time of change of the files that settings name, but for those of other stages."""
-    texts = [text for value in values.values() for text in (value if isinstance(value, list) else [value])]
-    named = [text for text in texts if isinstance(text, str) and text and not text.startswith(f"{out}/")]
+    named = [text for text in _texts(values) if text and not text.startswith(f"{out}/")]
     return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for text in named for path in _named_by(text)]
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield all texts in settings, those in lists and tables too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def _named_by(text: str) -> list[Path]:

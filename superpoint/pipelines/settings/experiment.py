@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue, model_validator
 
 from superpoint.errors import InputError
+from superpoint.experiments.results import Axis, axis_of_repeats
 from superpoint.pipelines.settings.base import Settings
 
 METRIC = (
@@ -71,6 +72,8 @@ def check_report(settings: ExperimentReportSettings, axes: Mapping[str, Sequence
         name = getattr(settings, key)
         if name and name not in axes:
             raise InputError(f"report.{key} = {name!r} is no axis of the grid; its axes are {', '.join(axes)}")
+    if "repeats" in settings.model_fields_set:
+        _check_repeats(settings.repeats, axes)
     if settings.x and not all(_is_number(value) for value in axes[settings.x]):
         raise InputError(f"report.x = {settings.x!r} has values that are no numbers; leave x out, or give another axis")
     for name, value in settings.reference.items():
@@ -79,6 +82,14 @@ def check_report(settings: ExperimentReportSettings, axes: Mapping[str, Sequence
         if value not in axes[name]:
             known = ", ".join(str(one) for one in axes[name])
             raise InputError(f"report.reference has {name} = {value!r}, which the grid has not; it has {known}")
+
+
+def _check_repeats(name: str, axes: Mapping[str, Sequence[object]]) -> None:
+    """Refuse repeats that were asked for and are none: nothing would be averaged; "" asks for that."""
+    if name and axis_of_repeats([Axis(name=axis, values=()) for axis in axes], name) is None:
+        raise InputError(
+            f"report.repeats = {name!r} is no axis of the grid, nor the end of just one; its axes are {', '.join(axes)}"
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -7,16 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from superpoint.pipelines.settings.base import CacheSettings, Positional
+from superpoint.pipelines.settings.base import CacheSettings, Positional, Settings
+
+SCHEDULER = r"^(inprocess|local:[1-9]\d*|.+://.+|[\w.-]+:\d+)$"
 
 
-class ClusterSettings(CacheSettings):
+class WorkerSettings(Settings):
     """Where the work is done."""
 
     scheduler: Annotated[
         str,
         Field(
-            pattern=r"^(inprocess|local:[1-9]\d*|.+://.+|[\w.-]+:\d+)$",
+            pattern=SCHEDULER,
             description="Where the work is done: inprocess, local:N (N worker processes on this machine), or the "
             "address of a Dask scheduler, tcp://HOST:PORT.",
         ),
@@ -29,10 +31,14 @@ class ClusterSettings(CacheSettings):
         return f"local:{self.workers}" if self.workers > 1 else self.scheduler
 
     @model_validator(mode="after")
-    def _one_cluster(self) -> ClusterSettings:
+    def _one_cluster(self) -> WorkerSettings:
         if self.workers > 1 and self.scheduler != "inprocess":
             raise ValueError("give workers or scheduler, not both")
         return self
+
+
+class ClusterSettings(WorkerSettings, CacheSettings):
+    """Where the work is done, and where its intermediate results are kept."""
 
 
 class JobSettings(ClusterSettings):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue
 
 from superpoint.pipelines.settings.base import Positional, Settings
+from superpoint.pipelines.settings.jobs import SCHEDULER, WorkerSettings
 
 
 class DemoSettings(Settings):
@@ -33,7 +34,7 @@ class RunSettings(Settings):
     overwrite: Annotated[bool, Field(description="Replace what the pipeline's out folder holds.")] = False
 
 
-class ExperimentSettings(Settings):
+class ExperimentSettings(WorkerSettings):
     """Settings of `experiment`."""
 
     experiment: Annotated[Path, Positional(), Field(description="Experiment file (TOML): a pipeline and its \\[grid].")]
@@ -47,25 +48,13 @@ class ExperimentSettings(Settings):
     scheduler: Annotated[
         str,
         Field(
-            pattern=r"^(inprocess|local:[1-9]\d*|.+://.+|[\w.-]+:\d+)$",
+            pattern=SCHEDULER,
             description="Where cells are computed: inprocess, one after another (as on one GPU), local:N (N worker "
             "processes on this machine), or the address of a Dask scheduler, tcp://HOST:PORT.",
         ),
     ] = "inprocess"
-    workers: Annotated[int, Field(ge=1, description="The same as --scheduler local:N.")] = 1
-
-    @property
-    def cluster(self) -> str:
-        """Where the work is done."""
-        return f"local:{self.workers}" if self.workers > 1 else self.scheduler
 
     @property
     def n_workers(self) -> int:
         """Cells at a time, as far as is known before a cluster is asked."""
         return int(self.cluster.removeprefix("local:")) if self.cluster.startswith("local:") else 1
-
-    @model_validator(mode="after")
-    def _one_cluster(self) -> ExperimentSettings:
-        if self.workers > 1 and self.scheduler != "inprocess":
-            raise ValueError("give workers or scheduler, not both")
-        return self
