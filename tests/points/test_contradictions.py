@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superpoint.points.contradictions import Contradiction, find_contradictions, names_the_class
+from superpoint.points.contradictions import VALUES_PER_CLASS, Contradiction, find_contradictions, names_the_class
 
 NAMES = ("forest", "urban", "water")
 
@@ -70,6 +70,7 @@ def test_the_rule_is_that_of_its_three_numbers(seed: int, n_rows: int, n_values:
     guessed = max(int((labels == label).sum()) for label in range(3))
     known = sum(max(int(((values == v) & (labels == label)).sum()) for label in range(3)) for v in range(n_values))
     leading = {tuple(row).index(max(row)) for row in counts.tolist()}
-    expected = len(counts) >= 2 and counts.shape[1] >= 2 and len(leading) * 2 >= counts.shape[1]
+    expected = 2 <= len(counts) <= VALUES_PER_CLASS * counts.shape[1] and counts.shape[1] >= 2
+    expected &= len(leading) * 2 >= counts.shape[1]
     expected &= (n_rows - known) * 5 <= n_rows - guessed
     assert names_the_class(counts) == expected
