@@ -68,3 +68,14 @@ def write_classes(path: Path) -> Path:
     rows = (f'[[class]]\nname = "{c.name}"\nvalue = {c.value}\ncolor = "{c.color}"\n' for c in CLASSES.classes)
     path.write_text("\n".join(rows))
     return path
+
+
+def write_scenes(folder: Path, n_scenes: int) -> Path:
+    """Write scenes with their masks as a data set: images/0.tif and masks/0.tif and so on, and classes.toml."""
+    for seed in range(n_scenes):
+        image, truth = two_fields((64, 80), seed=seed)
+        for name, array in (("images", image), ("masks", truth[None])):
+            (folder / name).mkdir(exist_ok=True)
+            write_raster(folder / name / f"{seed}.tif", array)
+    write_classes(folder / "classes.toml")
+    return folder

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from distributed import Client, LocalCluster
-from smallworld import two_fields, write_classes, write_raster
+from smallworld import two_fields, write_raster, write_scenes
 
 from superpoint.errors import InputError, TilesFailedError
 from superpoint.pipelines.experiment import estimate, experiment
@@ -53,14 +53,7 @@ boundary_width = 2
 
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
-    """Make four scenes with their masks."""
-    for seed in range(4):
-        image, truth = two_fields((64, 80), seed=seed)
-        for name, array in (("images", image), ("masks", truth[None])):
-            (tmp_path / name).mkdir(exist_ok=True)
-            write_raster(tmp_path / name / f"{seed}.tif", array)
-    write_classes(tmp_path / "classes.toml")
-    return tmp_path
+    return write_scenes(tmp_path, 4)
 
 
 def write_experiment(world: Path, grid: str) -> Path:
@@ -157,7 +150,9 @@ def test_a_killed_experiment_goes_on_with_the_cell_it_was_at(world: Path) -> Non
     assert result.n_done == 3
     assert {path: path.stat().st_mtime_ns for path in done} == done
     resumed = [row["miou"] for row in rows_of(world)]
-    assert all(score is not None for score in resumed)
+    (world / "out").rename(world / "killed")
+    experiment(ExperimentSettings(experiment=path))
+    assert resumed == [row["miou"] for row in rows_of(world)]
 
 
 def test_an_estimate_says_what_is_left_and_does_nothing(world: Path) -> None:

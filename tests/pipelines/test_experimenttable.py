@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from pydantic import ValidationError
-from smallworld import two_fields, write_classes, write_raster
+from smallworld import write_scenes
 from torch.nn.modules.module import register_module_forward_hook
 
 from superpoint.errors import InputError
@@ -149,14 +149,7 @@ seed = [0]
 
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
-    """Make two scenes with their masks."""
-    for seed in range(2):
-        image, truth = two_fields((64, 80), seed=seed)
-        for name, array in (("images", image), ("masks", truth[None])):
-            (tmp_path / name).mkdir(exist_ok=True)
-            write_raster(tmp_path / name / f"{seed}.tif", array)
-    write_classes(tmp_path / "classes.toml")
-    return tmp_path
+    return write_scenes(tmp_path, 2)
 
 
 @pytest.mark.parametrize(("flips", "n_views"), [("none", 1), ("mirrors", 4), ("all", 8)])
