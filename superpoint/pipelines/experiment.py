@@ -28,13 +28,12 @@ from superpoint.pipelines.experiments.cells import (
     model_of,
     models_work,
     recall,
-    threads_of,
 )
 from superpoint.pipelines.experiments.estimate import TimeEstimate, estimate_of
 from superpoint.pipelines.experiments.grid import read_grid
 from superpoint.pipelines.experiments.table import row_of, write_table
 from superpoint.pipelines.experiments.words import steps_hushed, tell
-from superpoint.pipelines.jobs import Conduct, drive, open_client
+from superpoint.pipelines.jobs import Conduct, drive, open_client, threads_a_worker
 from superpoint.pipelines.outputs import alone_in, claim_folder, write_document
 from superpoint.pipelines.progress import progress
 from superpoint.pipelines.settings.experiment import ExperimentReportSettings, check_report
@@ -107,7 +106,7 @@ def experiment(settings: ExperimentSettings, *, client: Client | None = None) ->
         models = _models(courses, out)
         _describe(grid, out, courses)
         advance(book.begin())
-        threads = threads_of(settings.cluster)
+        threads = threads_a_worker(settings.cluster)
         waiting = [tuple(course for course in group if course.status == "waiting") for group in models]
         jobs = [ModelJob(courses=group, out=out, threads=threads) for group in waiting if group]
         drive([models_work(jobs, lambda judged: advance(book.take(judged)))], client=own, conduct=Conduct())
@@ -157,7 +156,7 @@ def estimate(settings: ExperimentSettings) -> TimeEstimate:
         If the file cannot be used.
     """
     _, courses, out = _opened(settings)
-    return estimate_of(courses, out, n_workers=settings.n_workers, threads=threads_of(settings.cluster))
+    return estimate_of(courses, out, n_workers=settings.n_workers, threads=threads_a_worker(settings.cluster))
 
 
 def _opened(settings: ExperimentSettings) -> tuple[Grid, list[Course], Path]:

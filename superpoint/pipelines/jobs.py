@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("superpoint")
 
+LOCAL = "local:"  # how a cluster on this machine is asked for, with the number of its workers
 JOBS_PER_THREAD = 4  # in flight for each thread of a cluster
 # Dask tells workers to give memory back at once, and every tile then waits for the same pages anew: 1.3 times as long.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**30, "MALLOC_MMAP_THRESHOLD_": 2**30, "MALLOC_TOP_PAD_": 2**26}
@@ -424,12 +425,19 @@ def open_client(scheduler: str, *, client: Client | None = None) -> Iterator[Cli
     """
     if client is not None or scheduler == "inprocess":
         yield client
-    elif scheduler.startswith("local:"):
-        with _local_client(int(scheduler.removeprefix("local:"))) as own:
+    elif scheduler.startswith(LOCAL):
+        with _local_client(int(scheduler.removeprefix(LOCAL))) as own:
             yield own
     else:
         with _client_of(scheduler) as remote:
             yield remote
+
+
+def threads_a_worker(cluster: str) -> int | None:
+    """Return how many threads each worker of a cluster on this machine may take; None if it is not known, or all."""
+    from dask.system import CPU_COUNT
+
+    return max(1, CPU_COUNT // int(cluster.removeprefix(LOCAL))) if cluster.startswith(LOCAL) else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from superpoint.cache.inputs import find_sources
 from superpoint.errors import DiskFullError, InputError, TilesFailedError
 from superpoint.models import require_train_extra
-from superpoint.pipelines.jobs import Batch, Conduct, Outcome, drive, open_client
+from superpoint.pipelines.jobs import Batch, Conduct, Outcome, drive, open_client, threads_a_worker
 from superpoint.pipelines.networks import bands_of, check_overlap, device_of, open_network
 from superpoint.pipelines.outputs import check_exports, outputs_of
 from superpoint.pipelines.predictjobs import Map, MapJob, probabilities_of
@@ -31,7 +31,6 @@ __all__ = ["Map", "predict"]
 log = logging.getLogger("superpoint")
 
 AUTO = "auto"
-LOCAL = "local:"
 
 
 def predict(settings: PredictSettings, *, client: Client | None = None) -> list[Map]:
@@ -70,8 +69,9 @@ def predict(settings: PredictSettings, *, client: Client | None = None) -> list[
     if client is None and settings.cluster == "inprocess":
         device_of(settings.device)
     small = settings.model_copy(update={"rasters": []})  # goes along with every job
+    threads = threads_a_worker(settings.cluster) if client is None else None
     jobs = [
-        MapJob(source=source, output=output, label_map=label_map, settings=small, n_threads=_threads(settings, client))
+        MapJob(source=source, output=output, label_map=label_map, settings=small, n_threads=threads)
         for source, output, label_map in zip(sources, outputs, label_maps, strict=True)
     ]
     outcomes = _outcomes(jobs, settings, client)
@@ -94,15 +94,6 @@ def _label_maps(crisp: Sequence[str], sources: Sequence[Source]) -> list[str | N
 
 def _probabilities(output: Path, settings: PredictSettings) -> list[Path]:
     return [probabilities_of(output)] if settings.probabilities else []
-
-
-def _threads(settings: PredictSettings, client: Client | None) -> int | None:
-    """Return the threads of a worker's network: this machine's cores are shared by its workers."""
-    from dask.system import CPU_COUNT
-
-    if client is not None or not settings.cluster.startswith(LOCAL):
-        return None
-    return max(1, CPU_COUNT // int(settings.cluster.removeprefix(LOCAL)))
 
 
 def _outcomes(jobs: Sequence[MapJob], settings: PredictSettings, client: Client | None) -> list[Outcome[Map]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,12 +150,6 @@ def _judged(job: ModelJob) -> tuple[Course, ...]:
         except Exception as error:  # noqa: BLE001  # whatever one cell comes to, the others go on
             course.fail(error)
     return job.courses
-
-
-def threads_of(cluster: str) -> int | None:
-    """Return how many threads each worker of a cluster on this machine may take."""
-    n_workers = int(cluster.removeprefix("local:")) if cluster.startswith("local:") else None
-    return max(1, (os.cpu_count() or 1) // n_workers) if n_workers else None
 
 
 def _lost(job: ModelJob, error: BaseException) -> tuple[Course, ...]:
